@@ -1,0 +1,33 @@
+/* Files: whole reads with a limit, whole writes through a temporary name, directories, gzip. */
+#ifndef TERN_BASE_FILE_H
+#define TERN_BASE_FILE_H
+
+#include <tern/base.h>
+
+/* Reads a regular file of at most limit bytes (0: no limit) into *data (tern__free) and *size; a NUL follows the data.
+ * TERN_E_NOT_FOUND, TERN_E_IO (directories, devices, refusals), TERN_E_UNSUPPORTED if larger, TERN_E_NOMEM. */
+tern_status tern__file_read(const char *path, size_t limit, uint8_t **data, size_t *size);
+
+/* The same, unpacking gzip by its magic bytes; limit bounds the unpacked size. TERN_E_CORRUPT for damaged gzip.
+ * Without zlib a gzip file is TERN_E_UNSUPPORTED. */
+tern_status tern__file_read_gz(const char *path, size_t limit, uint8_t **data, size_t *size);
+
+/* A file being written under a temporary name in the target's directory. */
+typedef struct tern__file_writer {
+    int fd;
+    char *path, *temp;
+    tern_status st; /* first failure; later writes do nothing */
+} tern__file_writer;
+tern_status tern__file_writer_open(tern__file_writer *w, const char *path, unsigned mode);
+void tern__file_writer_put(tern__file_writer *w, const void *data, size_t size);
+/* Syncs and renames, or removes the temporary file if anything failed. */
+tern_status tern__file_writer_close(tern__file_writer *w);
+/* Removes the temporary file. */
+void tern__file_writer_abandon(tern__file_writer *w);
+
+/* Creates a directory and its parents. */
+tern_status tern__dir_create(const char *path, unsigned mode);
+/* Calls fn for each regular file directly in dir; missing directory: no calls, TERN_OK. */
+tern_status tern__dir_each(const char *dir, void (*fn)(void *user, const char *name, int64_t size_bytes), void *user);
+
+#endif

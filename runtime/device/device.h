@@ -1,0 +1,89 @@
+/* The device front end: checks arguments, counts references, and hands on to a back end (OpenCL or null). */
+#ifndef TERN_DEVICE_DEVICE_H
+#define TERN_DEVICE_DEVICE_H
+
+#include <tern/device.h>
+
+/* Kernel families. Chosen by capability (type and native vector width), overridable for tests. */
+typedef enum tern__family { TERN__FAMILY_CPU, TERN__FAMILY_SIMT } tern__family;
+
+typedef struct tern__buffer tern__buffer;   /* device memory: a whole allocation or a slice of one */
+typedef struct tern__program tern__program; /* built kernels */
+typedef struct tern__kernel tern__kernel;   /* one kernel of a program, with its own argument state */
+
+typedef struct tern__event_times {
+    uint64_t queued_ns, start_ns, end_ns; /* device clock */
+} tern__event_times;
+
+/* One argument of a launch. */
+typedef struct tern__arg {
+    enum { TERN__ARG_BUFFER, TERN__ARG_SCALAR, TERN__ARG_LOCAL } kind;
+    tern__buffer *buffer;  /* BUFFER */
+    uint8_t scalar[8];     /* SCALAR: size bytes of it */
+    size_t size;           /* SCALAR, LOCAL: bytes */
+} tern__arg;
+
+/* What a back end provides. Slots marked optional may be NULL. The front end has validated every argument. */
+typedef struct tern__device_ops {
+    void (*destroy)(tern_device *d);
+    tern_status (*buffer_create)(tern_device *d, size_t size, tern__buffer *b);
+    tern_status (*buffer_slice)(tern__buffer *parent, size_t offset, size_t size, tern__buffer *b);
+    void (*buffer_destroy)(tern__buffer *b);
+    tern_status (*write)(tern__buffer *b, size_t offset, const void *data, size_t size);       /* waits until data may change */
+    tern_status (*read)(tern__buffer *b, size_t offset, void *data, size_t size);              /* waits */
+    tern_status (*copy)(tern__buffer *src, size_t src_off, tern__buffer *dst, size_t dst_off, size_t size); /* enqueues */
+    tern_status (*fill_zero)(tern__buffer *b);                                                 /* enqueues */
+    tern_status (*map)(tern__buffer *b, bool write, void **out);                               /* optional; waits */
+    tern_status (*unmap)(tern__buffer *b, void *p);                                            /* optional */
+    tern_status (*program_build)(tern_device *d, const char *source, size_t len, const char *options,
+                                 const uint8_t *binary, size_t binary_size, tern__program *p);  /* binary: NULL or verified bytes */
+    tern_status (*program_binary)(tern__program *p, uint8_t **data, size_t *size);
+    void (*program_destroy)(tern__program *p);
+    tern_status (*kernel_create)(tern__program *p, const char *name, tern__kernel *k);
+    void (*kernel_destroy)(tern__kernel *k);
+    tern_status (*kernel_set_arg)(tern__kernel *k, int index, const tern__arg *arg);
+    /* Enqueues; local 0,0,0 leaves the choice to the driver. event_slot < 0: no timing wanted. */
+    tern_status (*launch)(tern__kernel *k, int dims, const size_t global[3], const size_t local[3], void **event);
+    tern_status (*event_wait_times)(tern_device *d, void *event, tern__event_times *t);
+    void (*event_release)(tern_device *d, void *event);
+    tern_status (*flush)(tern_device *d);
+    tern_status (*finish)(tern_device *d);
+} tern__device_ops;
+
+struct tern_device {
+    const tern__device_ops *ops;
+    tern_device_info info;
+    tern__family family;
+    bool profile;
+    char *cache_dir;     /* "" keeps none */
+    void *impl;          /* back end's own */
+    struct tern__pool *pool;
+    int refs;            /* atomic */
+};
+
+tern_device *tern__device_retain(tern_device *d);
+void tern__device_release(tern_device *d);
+
+/* Device memory. size is rounded up to the base alignment and to 256 bytes, so that vector loads of a last
+ * partial vector stay inside. TERN_E_DEVICE_MEMORY with sizes and limits. Buffers come from and return to the device's pool. */
+tern_status tern__buffer_create(tern_device *d, size_t size, tern__buffer **out);
+/* A view of [offset, offset+size) of a whole buffer; offset a multiple of the base alignment. Keeps the parent alive. */
+tern_status tern__buffer_slice(tern__buffer *parent, size_t offset, size_t size, tern__buffer **out);
+tern__buffer *tern__buffer_retain(tern__buffer *b);
+void tern__buffer_release(tern__buffer *b); /* NULL is fine */
+size_t tern__buffer_size(const tern__buffer *b); /* as asked for */
+tern_device *tern__buffer_device(const tern__buffer *b);
+
+/* Ranges are checked: TERN_E_INVALID with the values. */
+tern_status tern__buffer_write(tern__buffer *b, size_t offset, const void *data, size_t size);
+tern_status tern__buffer_read(tern__buffer *b, size_t offset, void *data, size_t size);
+tern_status tern__buffer_copy(tern__buffer *src, size_t src_off, tern__buffer *dst, size_t dst_off, size_t size);
+tern_status tern__buffer_zero(tern__buffer *b);
+
+/* Wraps a cl_mem (void * keeps CL out of this header); retained. */
+tern_status tern__buffer_from_cl(tern_device *d, void *mem, size_t size, tern__buffer **out);
+void *tern__buffer_cl_mem(const tern__buffer *b);
+
+tern_status tern__device_finish(tern_device *d);
+
+#endif

@@ -1,0 +1,84 @@
+/* What an implementation sees while a group becomes kernels: facts, kernel builders, hooks that codegen fills. */
+#ifndef TERN_COMPILE_LOWER_H
+#define TERN_COMPILE_LOWER_H
+
+#include "device/device.h"
+#include "graph/graph.h"
+
+typedef struct tern__lower tern__lower; /* one group being lowered */
+typedef struct tern__kern tern__kern;   /* one kernel being described: template, defines, arguments, range */
+
+/* An implementation of an anchor op (contraction, window, opaque). */
+typedef struct tern__impl {
+    const char *name; /* "cpu_tile", "simt_tile" */
+    /* Capability and shape test; says why not. Never looks at vendor names. */
+    bool (*accept)(const tern__lower *l, const tern__node *n, tern__str *why);
+    /* Describes the kernels of this node. The epilogue and prologues are codegen's: the implementation only names the hooks. */
+    tern_status (*lower)(tern__lower *l, const tern__node *n);
+    /* Blocked activations: bit i set means operand i (inputs first, then outputs) may be, and wants to be, BLOCKED by
+     * *block. NULL: everything plain. Asked by the layout pass before lowering. */
+    unsigned (*blocked)(const struct tern__layout_query *q, const tern__node *n, int *block);
+} tern__impl;
+
+/* What the layout pass can tell an implementation. */
+typedef struct tern__layout_query {
+    const tern_graph *graph;
+    tern__family family;
+    const tern_device_info *device;
+} tern__layout_query;
+
+/* --- Facts --- */
+tern__family tern__lower_family(const tern__lower *l);
+const tern_device_info *tern__lower_device(const tern__lower *l);
+const tern_graph *tern__lower_graph(const tern__lower *l);
+/* Dtype, logical shape and layout of a value. */
+const tern__type *tern__lower_type(const tern__lower *l, tern_value v);
+/* True if v holds the same bytes in every run (constants; frozen weights): what is derived from it can be made once. */
+bool tern__lower_is_constant(const tern__lower *l, tern_value v);
+
+/* --- Kernels ---
+ * A kernel's text is: the lib headers, the defines, the hook functions, then kernels/TEMPLATE, which defines one kernel named
+ * KERNEL whose last parameter is the macro HOOK_PARAMS (the buffers the hooks use). A template never touches the anchor's output itself.
+ * Errors latch in the group; builders may be called on NULL. */
+tern__kern *tern__lower_kernel(tern__lower *l, const char *template_name);
+void tern__kern_define(tern__kern *k, const char *name, const char *fmt, ...) TERN_PRINTF(3, 4);
+/* Fixed parameters, in the template's order. A value used directly (no hook) must be materialised: plain or blocked memory. */
+void tern__kern_value(tern__kern *k, tern_value v);
+void tern__kern_slot(tern__kern *k, int slot, bool writes);
+void tern__kern_i32(tern__kern *k, int32_t x);
+void tern__kern_f32(tern__kern *k, float x);
+void tern__kern_local(tern__kern *k, size_t size_bytes);
+/* ND-range; global is rounded up to a multiple of local. */
+void tern__kern_range(tern__kern *k, int dims, const size_t global[3], const size_t local[3]);
+
+/* --- Memory of the implementation's own --- */
+/* Workspace that lives from this group's first launch to its last. Returns a slot. */
+int tern__lower_temp(tern__lower *l, size_t size_bytes);
+/* Repacked form of v, made once per (v, key) in a plan, and only at load time if v is constant. *slot is where it lies;
+ * returns the kernel that makes it, for the caller to describe, or NULL if an earlier group already did. */
+tern__kern *tern__lower_pack(tern__lower *l, tern_value v, const char *key, size_t size_bytes, const char *template_name, int *slot);
+
+/* --- Hooks ---
+ * Coordinates: a hook is called with one uint expression per axis; the axes, outermost first, cover the value's logical dimensions in order
+ * (an axis may stand for several neighbouring dimensions by the product of their extents: dims = how many). */
+typedef struct tern__hook_axis {
+    int dims;        /* logical dimensions this coordinate covers; 0 ends the list */
+    int multiple_of; /* the coordinate is always a multiple of this when called with a vector (0 or 1: nothing known) */
+} tern__hook_axis;
+
+/* Defines in the kernel's text
+ *     void STORE(T acc, uint c0, uint c1, ... , HOOK_ARGS)          (width 1)
+ *     void STOREW(TW acc, uint c0, ... , HOOK_ARGS)                 (width W = 4, 8 or 16; coordinate `lane` names the first of W neighbours)
+ * named NAME and NAME<W>, which finish the anchor's output v: epilogue ops, conversion, stores of every result the group keeps.
+ * acc is in v's register type (float for f32/f16/bf16, else the dtype's own). widths: bit mask, e.g. 1|16. */
+void tern__kern_store(tern__kern *k, const char *name, tern_value v, const tern__hook_axis *axes, int lane, unsigned widths);
+
+/* Defines T NAME(uint c0, ..., HOOK_ARGS) and NAME<W>: v's element(s) at the coordinates, in register type, computing whatever
+ * the group has fused before v. The coordinates must be inside the shape. */
+void tern__kern_load(tern__kern *k, const char *name, tern_value v, const tern__hook_axis *axes, int lane, unsigned widths);
+
+/* OpenCL C name of a dtype in registers ("float", "int", "long") and in memory ("half" needs vload_half: use lib/io.clh). */
+const char *tern__reg_type(tern_dtype t);
+const char *tern__mem_type(tern_dtype t);
+
+#endif
