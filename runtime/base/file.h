@@ -25,6 +25,8 @@ tern_status tern__file_writer_close(tern__file_writer *w);
 /* Removes the temporary file. */
 void tern__file_writer_abandon(tern__file_writer *w);
 
+/* Removes a file; one that is not there is fine. */
+tern_status tern__file_remove(const char *path);
 /* Creates a directory and its parents. */
 tern_status tern__dir_create(const char *path, unsigned mode);
 /* Calls fn for each regular file directly in dir; missing directory: no calls, TERN_OK. */
