@@ -1,0 +1,11 @@
+/* y = |x|; the smallest integer stays itself. */
+T FN(T x)
+{
+#if IS_FLOAT
+    return fabs(x);
+#elif IS_UNSIGNED
+    return x;
+#else
+    return x < (T)0 ? (T)0 - x : x;
+#endif
+}

@@ -1,0 +1,2 @@
+/* y = arccos x; NaN outside [-1, 1]. */
+T FN(T x) { return acos(x); }

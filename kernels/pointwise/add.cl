@@ -1,0 +1,2 @@
+/* y = a + b; integers wrap. */
+T FN(T a, T b) { return a + b; }

@@ -1,0 +1,2 @@
+/* y = arctan x. */
+T FN(T x) { return atan(x); }

@@ -1,0 +1,2 @@
+/* y = ~x, bit by bit. */
+T FN(T x) { return ~x; }

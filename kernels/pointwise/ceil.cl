@@ -1,0 +1,2 @@
+/* y = the smallest integer not below x. */
+T FN(T x) { return ceil(x); }

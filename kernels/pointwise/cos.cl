@@ -1,0 +1,2 @@
+/* y = cos x, x in radians. */
+T FN(T x) { return cos(x); }

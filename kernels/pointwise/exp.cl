@@ -1,0 +1,2 @@
+/* y = e^x. */
+T FN(T x) { return exp(x); }

@@ -1,0 +1,2 @@
+/* y = 2^x. */
+T FN(T x) { return exp2(x); }

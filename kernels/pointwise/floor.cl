@@ -1,0 +1,2 @@
+/* y = the largest integer not above x. */
+T FN(T x) { return floor(x); }

@@ -1,0 +1,2 @@
+/* y = x. */
+T FN(T x) { return x; }

@@ -1,0 +1,2 @@
+/* y = a and b. */
+B FN(B a, B b) { return a && b; }

@@ -1,0 +1,2 @@
+/* y = not x. */
+B FN(B x) { return !x; }

@@ -1,0 +1,15 @@
+/* y = a modulo b: integers take the sign of b as in Python and a mod 0 is 0; floating point takes the sign of a as C's fmod. */
+T FN(T a, T b)
+{
+#if IS_FLOAT
+    return fmod(a, b);
+#elif IS_UNSIGNED
+    T d = b == (T)0 ? (T)1 : b;
+    return a % d;
+#else
+    /* Modulo 1 and -1 everything is 0, and so is modulo 0 by definition here: 1 stands in for what could trap. */
+    T d = b == (T)0 || b == (T)-1 ? (T)1 : b;
+    T r = a % d;
+    return r != (T)0 && (r < (T)0) != (d < (T)0) ? r + d : r;
+#endif
+}

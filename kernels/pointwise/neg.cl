@@ -1,0 +1,2 @@
+/* y = -x; integers wrap. */
+T FN(T x) { return -x; }

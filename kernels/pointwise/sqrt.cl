@@ -1,0 +1,2 @@
+/* y = sqrt(x); NaN below 0. */
+T FN(T x) { return sqrt(x); }

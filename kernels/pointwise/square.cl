@@ -1,0 +1,2 @@
+/* y = x * x; integers wrap. */
+T FN(T x) { return x * x; }

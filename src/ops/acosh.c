@@ -1,0 +1,32 @@
+/* acosh: inverse hyperbolic cosine. */
+#include <math.h>
+#include "ops/op.h"
+
+static double ref(const double *x, const double *a)
+{
+    (void)a;
+    return acosh(x[0]);
+}
+
+static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    dx[0] = tern__mul(g, dy[0], tern__unary(g, "rsqrt", tern__add_scalar(g, tern__unary(g, "square", n->in[0]), -1)));
+    return TERN_OK;
+}
+
+static const tern__pointwise pointwise = {.in_kinds = TERN__T_FLOAT, .ref = ref, .cost = 20};
+
+TERN_OP(acosh) = {
+    .name = "acosh",
+    .doc = "y = ln(x + sqrt(x^2 - 1)); NaN below 1",
+    .onnx = "Acosh",
+    .onnx_since = 9,
+    .trait = TERN__POINTWISE,
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .pointwise = &pointwise,
+    .infer = tern__infer_pointwise,
+    .ref = tern__ref_pointwise,
+    .grad = grad,
+};

@@ -1,0 +1,41 @@
+/* elu: exponential linear unit. */
+#include <math.h>
+#include "ops/op.h"
+
+static double ref(const double *x, const double *a)
+{
+    return x[0] < 0 ? a[0] * expm1(x[0]) : x[0];
+}
+
+static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    double alpha = tern__attr_float(n, 0);
+    /* Below 0 the slope is alpha e^x = y + alpha; y has the sign of x unless alpha is negative. */
+    tern_value sign = alpha > 0 ? n->out[0] : n->in[0];
+    tern_value below = tern__mul(g, dy[0], tern__add_scalar(g, n->out[0], alpha));
+    dx[0] = tern__where(g, tern__compare(g, "greater", sign, 0), dy[0], below);
+    return TERN_OK;
+}
+
+static const tern__attr_decl attrs[] = {
+    {.name = "alpha", .type = TERN_ATTR_FLOAT, .def = 1},
+};
+
+static const tern__pointwise pointwise = {.in_kinds = TERN__T_FLOAT, .ref = ref, .cost = 20};
+
+TERN_OP(elu) = {
+    .name = "elu",
+    .doc = "y = x for x >= 0, alpha (e^x - 1) below",
+    .onnx = "Elu",
+    .onnx_since = 6,
+    .trait = TERN__POINTWISE,
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .attrs = attrs,
+    .n_attrs = TERN_COUNT(attrs),
+    .pointwise = &pointwise,
+    .infer = tern__infer_pointwise,
+    .ref = tern__ref_pointwise,
+    .grad = grad,
+};

@@ -1,0 +1,30 @@
+/* log1p: logarithm of one more. */
+#include <math.h>
+#include "ops/op.h"
+
+static double ref(const double *x, const double *a)
+{
+    (void)a;
+    return log1p(x[0]);
+}
+
+static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    dx[0] = tern__div(g, dy[0], tern__add_scalar(g, n->in[0], 1));
+    return TERN_OK;
+}
+
+static const tern__pointwise pointwise = {.in_kinds = TERN__T_FLOAT, .ref = ref, .cost = 20};
+
+TERN_OP(log1p) = {
+    .name = "log1p",
+    .doc = "y = ln(1 + x), accurate near 0",
+    .trait = TERN__POINTWISE,
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .pointwise = &pointwise,
+    .infer = tern__infer_pointwise,
+    .ref = tern__ref_pointwise,
+    .grad = grad,
+};

@@ -1,0 +1,30 @@
+/* log2: binary logarithm. */
+#include <math.h>
+#include "ops/op.h"
+
+static double ref(const double *x, const double *a)
+{
+    (void)a;
+    return log2(x[0]);
+}
+
+static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    dx[0] = tern__div(g, dy[0], tern__mul_scalar(g, n->in[0], 0.69314718055994530942));
+    return TERN_OK;
+}
+
+static const tern__pointwise pointwise = {.in_kinds = TERN__T_FLOAT, .ref = ref, .cost = 20};
+
+TERN_OP(log2) = {
+    .name = "log2",
+    .doc = "y = log2 x; -inf at 0, NaN below",
+    .trait = TERN__POINTWISE,
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .pointwise = &pointwise,
+    .infer = tern__infer_pointwise,
+    .ref = tern__ref_pointwise,
+    .grad = grad,
+};

@@ -1,0 +1,29 @@
+/* not_equal: inequality. */
+#include "ops/op.h"
+
+static double ref(const double *x, const double *a)
+{
+    (void)a;
+    return x[0] != x[1];
+}
+
+static int64_t int_ref(const int64_t *x, const double *a, bool is_unsigned)
+{
+    (void)a;
+    (void)is_unsigned;
+    return x[0] != x[1];
+}
+
+static const tern__pointwise pointwise = {.in_kinds = TERN__T_ANY, .result_bool = true, .ref = ref, .int_ref = int_ref, .cost = 1};
+
+TERN_OP(not_equal) = {
+    .name = "not_equal",
+    .doc = "y = a != b; always true with NaN",
+    .trait = TERN__POINTWISE,
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .pointwise = &pointwise,
+    .infer = tern__infer_pointwise,
+    .ref = tern__ref_pointwise,
+};

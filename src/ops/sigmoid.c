@@ -1,0 +1,33 @@
+/* sigmoid: logistic function. */
+#include <math.h>
+#include "ops/op.h"
+
+static double ref(const double *x, const double *a)
+{
+    (void)a;
+    return 1 / (1 + exp(-x[0]));
+}
+
+static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    tern_value y = n->out[0];
+    dx[0] = tern__mul(g, dy[0], tern__mul(g, y, tern__add_scalar(g, tern__neg(g, y), 1)));
+    return TERN_OK;
+}
+
+static const tern__pointwise pointwise = {.in_kinds = TERN__T_FLOAT, .ref = ref, .cost = 25};
+
+TERN_OP(sigmoid) = {
+    .name = "sigmoid",
+    .doc = "y = 1 / (1 + e^-x)",
+    .onnx = "Sigmoid",
+    .onnx_since = 6,
+    .trait = TERN__POINTWISE,
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .pointwise = &pointwise,
+    .infer = tern__infer_pointwise,
+    .ref = tern__ref_pointwise,
+    .grad = grad,
+};

@@ -1,0 +1,32 @@
+/* tan: tangent. */
+#include <math.h>
+#include "ops/op.h"
+
+static double ref(const double *x, const double *a)
+{
+    (void)a;
+    return tan(x[0]);
+}
+
+static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    dx[0] = tern__mul(g, dy[0], tern__add_scalar(g, tern__unary(g, "square", n->out[0]), 1));
+    return TERN_OK;
+}
+
+static const tern__pointwise pointwise = {.in_kinds = TERN__T_FLOAT, .ref = ref, .cost = 20};
+
+TERN_OP(tan) = {
+    .name = "tan",
+    .doc = "y = tan x, x in radians",
+    .onnx = "Tan",
+    .onnx_since = 7,
+    .trait = TERN__POINTWISE,
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .pointwise = &pointwise,
+    .infer = tern__infer_pointwise,
+    .ref = tern__ref_pointwise,
+    .grad = grad,
+};
