@@ -1,0 +1,97 @@
+/* Looking into a graph from outside: counts, names, types, and values by name. */
+#include "graph/node.h"
+
+#include "base/status.h"
+
+#include <string.h>
+
+tern_status tern_graph_value_info(const tern_graph *g, tern_value v, tern_dtype *dtype, tern_shape *shape)
+{
+    if (!g || v < 0 || v >= g->n_values)
+        return tern__fail(TERN_E_INVALID, "value %d: the graph has values 0 to %d", (int)v, g ? g->n_values - 1 : -1);
+    if (dtype)
+        *dtype = g->values[v].type.dtype;
+    if (shape)
+        *shape = g->values[v].type.shape;
+    return TERN_OK;
+}
+
+int tern_graph_n_inputs(const tern_graph *g)
+{
+    return g ? g->n_inputs : 0;
+}
+
+int tern_graph_n_outputs(const tern_graph *g)
+{
+    return g ? g->n_outputs : 0;
+}
+
+int tern_graph_n_variables(const tern_graph *g)
+{
+    return g ? g->n_variables : 0;
+}
+
+const char *tern_graph_input_name(const tern_graph *g, int i)
+{
+    return g && i >= 0 && i < g->n_inputs ? g->values[g->inputs[i]].name : NULL;
+}
+
+const char *tern_graph_output_name(const tern_graph *g, int i)
+{
+    return g && i >= 0 && i < g->n_outputs ? g->outputs[i].name : NULL;
+}
+
+const char *tern_graph_variable_name(const tern_graph *g, int i)
+{
+    return g && i >= 0 && i < g->n_variables ? g->values[g->variables[i]].name : NULL;
+}
+
+tern_value tern_graph_input_value(const tern_graph *g, int i)
+{
+    return g && i >= 0 && i < g->n_inputs ? g->inputs[i] : TERN_NONE;
+}
+
+tern_value tern_graph_output_value(const tern_graph *g, int i)
+{
+    return g && i >= 0 && i < g->n_outputs ? g->outputs[i].value : TERN_NONE;
+}
+
+tern_value tern_graph_variable_value(const tern_graph *g, int i)
+{
+    return g && i >= 0 && i < g->n_variables ? g->variables[i] : TERN_NONE;
+}
+
+/* All names of a graph as one list: inputs, variables, outputs. */
+static const char *nth_name(const void *user, int i)
+{
+    const tern_graph *g = user;
+    if (i < g->n_inputs)
+        return tern_graph_input_name(g, i);
+    i -= g->n_inputs;
+    return i < g->n_variables ? tern_graph_variable_name(g, i) : tern_graph_output_name(g, i - g->n_variables);
+}
+
+static tern_value nth_value(const tern_graph *g, int i)
+{
+    if (i < g->n_inputs)
+        return g->inputs[i];
+    i -= g->n_inputs;
+    return i < g->n_variables ? g->variables[i] : g->outputs[i - g->n_variables].value;
+}
+
+tern_status tern_graph_find(const tern_graph *g, const char *name, tern_value *out)
+{
+    if (!g || !name || !out)
+        return tern__fail(TERN_E_INVALID, "find: no graph, no name or no place for the result");
+    int n = g->n_inputs + g->n_variables + g->n_outputs;
+    for (int i = 0; i < n; i++)
+        if (strcmp(nth_name(g, i), name) == 0) {
+            *out = nth_value(g, i);
+            return TERN_OK;
+        }
+    tern__str near = {0};
+    tern__near_names(&near, name, nth_name, g, n);
+    tern__fail(TERN_E_NOT_FOUND, "the graph has no input, variable or output \"%s\"%s", name, tern__str_text(&near));
+    tern__str_finish(&near);
+    return TERN_E_NOT_FOUND;
+}

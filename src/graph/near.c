@@ -1,0 +1,47 @@
+/* Suggestions for a name that was not found: the ones few typing errors away. */
+#include "graph/node.h"
+
+#include "base/status.h"
+
+#include <string.h>
+
+enum { LONGEST = 63, MOST_SUGGESTIONS = 4 };
+
+/* Levenshtein's distance of two words; large for words longer than LONGEST. */
+static int distance(const char *a, const char *b)
+{
+    size_t na = strlen(a), nb = strlen(b);
+    if (na > LONGEST || nb > LONGEST)
+        return LONGEST;
+    int row[LONGEST + 1];
+    for (size_t j = 0; j <= nb; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; i <= na; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= nb; j++) {
+            int replace = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = TERN_MIN(replace, 1 + TERN_MIN(row[j], row[j - 1]));
+        }
+    }
+    return row[nb];
+}
+
+static bool resembles(const char *word, const char *name)
+{
+    size_t n = strlen(word);
+    if (n >= 3 && strstr(name, word))
+        return true;
+    return distance(word, name) <= (n < 4 ? 1 : n < 8 ? 2 : 3);
+}
+
+void tern__near_names(tern__str *s, const char *word, const char *(*name)(const void *user, int i), const void *user, int n)
+{
+    int found = 0;
+    for (int i = 0; i < n && found < MOST_SUGGESTIONS; i++)
+        if (resembles(word, name(user, i)))
+            tern__str_addf(s, "%s%s", found++ ? ", " : "; did you mean ", name(user, i));
+    if (found)
+        tern__str_add(s, "?");
+}
