@@ -1,5 +1,4 @@
 /* Every system call on files that the library makes. */
-#define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef TERN_HAVE_ZLIB
+
+#include "tern_config.h"
+#if TERN_HAVE_ZLIB
 #include <zlib.h>
 #endif
 
@@ -31,11 +32,8 @@ static bool injected(int error)
 static tern_status fail_errno(const char *doing, const char *path)
 {
     int e = errno;
-    char why[128];
-    if (strerror_r(e, why, sizeof why) != 0)
-        snprintf(why, sizeof why, "error %d", e);
     tern_status st = e == ENOENT || e == ENOTDIR ? TERN_E_NOT_FOUND : e == ENOMEM ? TERN_E_NOMEM : TERN_E_IO;
-    return tern__fail(st, "%s %s: %s", doing, path, why);
+    return tern__fail(st, "%s %s: %s", doing, path, strerror(e));
 }
 
 /* Opens a regular file; O_NONBLOCK so that a pipe without a writer cannot hang us before we see what it is. */
@@ -101,7 +99,7 @@ tern_status tern__file_read(const char *path, size_t limit, uint8_t **data, size
     return TERN_OK;
 }
 
-#ifdef TERN_HAVE_ZLIB
+#if TERN_HAVE_ZLIB
 static voidpf zlib_alloc(voidpf user, uInt n, uInt size)
 {
     (void)user;
@@ -214,7 +212,7 @@ tern_status tern__file_read_gz(const char *path, size_t limit, uint8_t **data, s
         *size = n;
         return TERN_OK;
     }
-#ifdef TERN_HAVE_ZLIB
+#if TERN_HAVE_ZLIB
     tern_status st = gunzip(path, limit, in, n, data, size);
 #else
     tern_status st = tern__fail(TERN_E_UNSUPPORTED, "%s is packed with gzip, and this build of Tern has no zlib", path);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "tern_config.h"
 
 enum { SENTENCE_MAX = 1024 };
 static _Thread_local char last_error[SENTENCE_MAX];
@@ -34,7 +35,7 @@ tern_status tern__fail_in(tern_status st, const char *fmt, ...)
 
 const char *tern_last_error(void) { return last_error; }
 
-const char *tern_version(void) { return "0.1.0"; }
+const char *tern_version(void) { return TERN_VERSION; }
 
 const char *tern_status_name(tern_status st)
 {
