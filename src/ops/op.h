@@ -92,7 +92,8 @@ typedef struct tern__op {
     /* Adds the gradient's nodes. dy[k]: gradient of output k or TERN_NONE; dx[i]: set where one flows, preset to TERN_NONE.
      * A dx broader than its input is summed down by the caller. NULL: no gradient, or that of the expansion. */
     tern_status (*grad)(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx);
-    /* Rewrites the node into simpler ops over in[]; NULL for a primitive. Called in the "expand" pass. */
+    /* Rewrites the node into simpler ops over in[]; NULL for a primitive. Called in the "expand" pass, also for what it adds. out[] is
+     * preset to TERN_NONE; an op that is not COMPOSITE may leave it so to stay as it is (conv does without a bias). */
     tern_status (*expand)(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out);
     /* MOVEMENT and gather: codegen's index map, see codegen/emit.h. */
     tern_status (*move)(struct tern__emit_move *m, const tern__node *n);
@@ -137,6 +138,7 @@ tern_value tern__add_scalar(tern_graph *g, tern_value a, double x);
 tern_value tern__where(tern_graph *g, tern_value c, tern_value a, tern_value b);
 tern_value tern__compare(tern_graph *g, const char *op, tern_value a, double x); /* "greater" ... against a number */
 tern_value tern__unary(tern_graph *g, const char *op, tern_value a);
+/* Ops "sum", "mean", "reduce_max" ("max" is the pointwise one). */
 tern_value tern__sum_axes(tern_graph *g, tern_value a, unsigned mask, bool keepdims);
 tern_value tern__mean_axes(tern_graph *g, tern_value a, unsigned mask, bool keepdims);
 tern_value tern__max_axes(tern_graph *g, tern_value a, unsigned mask, bool keepdims);
