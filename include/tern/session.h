@@ -41,6 +41,8 @@ TERN_API void tern_session_destroy(tern_session *s); /* NULL is fine */
  * (mapped where memory is shared), device tensors are used where they are. out may be NULL, and so may any out[i],
  * to leave results on the device. With host outputs the call returns when they are written; without any it only enqueues. */
 TERN_API tern_status tern_session_run(tern_session *s, tern_tensor *const *in, tern_tensor *const *out) TERN_MUST_CHECK;
+/* Type and shape of the i-th output for the input shapes this session was made for. */
+TERN_API tern_status tern_session_output_info(const tern_session *s, int i, tern_dtype *dtype, tern_shape *shape) TERN_MUST_CHECK;
 /* Waits for everything enqueued. */
 TERN_API tern_status tern_session_finish(tern_session *s) TERN_MUST_CHECK;
 

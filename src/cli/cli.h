@@ -1,0 +1,230 @@
+/* What the subcommands share: options, errors and exit codes, JSON, progress, and the pieces of the demo's page. */
+#ifndef TERN_CLI_CLI_H
+#define TERN_CLI_CLI_H
+
+#include <stdio.h>
+#include <tern/base.h>
+#include <tern/data.h>
+#include <tern/device.h>
+#include <tern/graph.h>
+#include <tern/session.h>
+
+/* What the process ends with. Documented in `tern --help`. */
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_NO_DEVICE = 3 };
+
+/* What stood before the subcommand. */
+typedef struct cli {
+    const char *program; /* argv[0] */
+    const char *device;  /* --device, NULL when not given */
+} cli;
+
+int cli_devices(const cli *c, int argc, char **argv);
+int cli_demo(const cli *c, int argc, char **argv);
+int cli_train(const cli *c, int argc, char **argv);
+int cli_eval(const cli *c, int argc, char **argv);
+int cli_run(const cli *c, int argc, char **argv);
+int cli_plan(const cli *c, int argc, char **argv);
+int cli_certify(const cli *c, int argc, char **argv);
+int cli_cache(const cli *c, int argc, char **argv);
+
+/* --- args.c --- */
+
+typedef enum cli_kind {
+    CLI_FLAG = 1, /* bool * */
+    CLI_TEXT,     /* const char ** */
+    CLI_COUNT,    /* int64_t *, a whole number in [min, max] */
+    CLI_REAL,     /* double *, in [min, max] */
+    CLI_LIST,     /* cli_list *, may be given many times */
+} cli_kind;
+
+typedef struct cli_list {
+    const char *item[32];
+    int n;
+} cli_list;
+
+typedef struct cli_option {
+    const char *name;  /* without the dashes; NULL ends a list */
+    cli_kind kind;
+    void *to;
+    const char *value; /* what the help calls the value: "FILE" */
+    const char *help;  /* one sentence or two */
+    double min, max;
+} cli_option;
+
+#define CLI_OPT_JSON(p) {"json", CLI_FLAG, (p), NULL, "Print one JSON document on standard output and nothing else.", 0, 0}
+#define CLI_OPT_DEVICE(p) {"device", CLI_TEXT, (p), "DEVICE", "The device: an index of `tern devices`, a type (cpu, gpu, accelerator, null) or part of a name. Default: $TERN_DEVICE, else the best there is.", 0, 0}
+
+typedef struct cli_usage {
+    const char *command;     /* "run" */
+    const char *synopsis;    /* "MODEL [options]" */
+    const char *about;       /* a paragraph */
+    const cli_option *options;
+    const char **positional; /* receives the one plain argument; NULL when the command takes none */
+    const char *positional_name;
+} cli_usage;
+
+/* Reads the arguments after the subcommand's name. False: the process is done, with *code (help was asked for, or the usage is wrong). */
+bool cli_parse(const cli_usage *u, int argc, char **argv, int *code);
+/* Text folded at 80 columns, every line after the first indented. */
+void cli_print_folded(FILE *to, const char *text, int indent);
+
+/* --- common.c --- */
+
+/* "tern: sentence" on stderr; returns code. */
+int cli_error(int code, const char *fmt, ...) TERN_PRINTF(2, 3);
+/* The same with the library's sentence, prefixed by what was being done where prefix is not NULL; the code follows from st. */
+int cli_fail(tern_status st, const char *prefix);
+/* "tern: COMMAND: sentence; see tern COMMAND --help"; CLI_USAGE. */
+int cli_misuse(const char *command, const char *fmt, ...) TERN_PRINTF(2, 3);
+
+double cli_seconds(void);                             /* monotonic clock */
+const char *cli_bytes(double n, char buf[24]);        /* "12.3 MB" */
+const char *cli_shape(const tern_shape *s, char buf[160]); /* "[1,28,28]" */
+/* "f32[1,28,28]"; a negative extent, which stands for a free axis, shows as "?". */
+const char *cli_type(tern_dtype t, const tern_shape *s, char buf[176]);
+int cli_compare_doubles(const void *a, const void *b);
+/* malloc that says so and gives NULL when there is no memory. */
+void *cli_alloc(size_t n, size_t size);
+/* False, with a message, unless a file can be created at path; nothing is left behind. */
+bool cli_can_write(const char *path);
+
+/* Opens the device that --device before or after the subcommand names (either may be NULL). CLI_OK or the exit code, message printed. */
+enum { CLI_PROFILE = 1, CLI_COMPUTES = 2 }; /* events are timed; the null device will not do */
+int cli_open_device(const cli *c, const char *device, unsigned needs, tern_device **out);
+
+/* --- json.c: a writer that cannot produce an invalid document, and a finder of numbers in the documents it wrote --- */
+
+typedef struct cli_json {
+    FILE *to;
+    int depth;
+    bool used[32]; /* something was already written at this depth */
+    bool in_array[32];
+} cli_json;
+
+void json_begin(cli_json *j, FILE *to);              /* opens the outermost object */
+void json_end(cli_json *j);                          /* closes it and ends the line */
+void json_object(cli_json *j, const char *key);      /* key NULL inside an array */
+void json_array(cli_json *j, const char *key);
+void json_close(cli_json *j);                        /* the innermost object or array */
+void json_text(cli_json *j, const char *key, const char *value); /* NULL gives null */
+void json_int(cli_json *j, const char *key, int64_t value);
+void json_real(cli_json *j, const char *key, double value); /* NaN and infinities give null */
+void json_bool(cli_json *j, const char *key, bool value);
+/* The number behind "key" in a document of ours in which that key occurs once. */
+bool json_find_number(const char *document, const char *key, double *out);
+
+/* Objects that several commands print. */
+void json_device(cli_json *j, const char *key, const tern_device_info *d);
+void json_plan(cli_json *j, const char *key, const tern_plan_info *p);
+void json_shape(cli_json *j, const char *key, const tern_shape *s);
+
+/* --- progress.c: one moving line on a terminal, a plain line every tenth elsewhere --- */
+
+typedef struct cli_progress {
+    const char *what;
+    int64_t total;
+    bool terminal;
+    int shown_tenth;
+    double start, last;
+} cli_progress;
+
+void progress_begin(cli_progress *p, const char *what, int64_t total);
+void progress_step(cli_progress *p, int64_t done, const char *fmt, ...) TERN_PRINTF(3, 4);
+void progress_end(cli_progress *p); /* clears the moving line */
+
+/* --- fit.c: training a named network on a labelled data set --- */
+
+typedef struct fit_params {
+    const char *model, *optimizer;
+    const char *save;      /* model file to write, NULL for none */
+    const char *trace;     /* Chrome trace of the last steps, NULL for none */
+    int64_t epochs, batch;
+    double lr, weight_decay;
+    uint64_t seed;
+    bool cosine;           /* the learning rate follows half a cosine down to nothing */
+    bool augment;          /* mirror half of the images */
+} fit_params;
+
+/* Something seen every few steps, and after each epoch. */
+typedef struct fit_point { double epoch, loss, accuracy; } fit_point;
+
+typedef struct fit_group { char name[96], ops[160]; int64_t bytes_unfused, bytes_fused, flops; } fit_group;
+
+typedef struct fit_result {
+    fit_point *steps;      /* loss and share of right answers on the training batch */
+    int n_steps;
+    fit_point *epochs;     /* the same on the whole test set */
+    int n_epochs;
+    double train_s;        /* the training loops alone */
+    double images_per_s;
+    int64_t n_images, n_parameters;
+    tern_plan_info plan;
+    fit_group *groups;
+    int n_groups;
+} fit_result;
+
+/* Trains, tests after each epoch and saves. CLI_OK or the exit code, message printed. fit_finish is for every outcome. */
+int fit_run(tern_device *d, const fit_params *p, const tern_dataset *train, const tern_dataset *test, fit_result *out);
+void fit_finish(fit_result *r);
+/* The groups of a session's plan, copied. NULL: no memory. */
+fit_group *fit_groups(const tern_session *s, int *n);
+
+/* --- classify.c: a graph's answers for a data set --- */
+
+typedef struct classify_result {
+    float *probability;   /* [n, n_classes] */
+    uint8_t *answer;      /* [n] */
+    int64_t n, n_classes, n_right;
+    double loss;          /* mean cross-entropy */
+    double seconds, images_per_s; /* the whole set, data preparation included, after one warm-up batch */
+    double ready_s, first_s;      /* until the session was ready; its first batch */
+    tern_plan_info plan;
+} classify_result;
+
+/* Runs g (one f32 image input, one output of class scores) over all of data. store NULL: the weights in g, frozen. */
+int classify_run(tern_device *d, const tern_graph *g, tern_store *store, const tern_dataset *data, int64_t batch, classify_result *out);
+void classify_finish(classify_result *r);
+/* Counts and, where probability is set, nothing else: answers from scores already in r->probability. */
+void classify_count(classify_result *r, const uint8_t *labels);
+
+/* --- svg.c, png.c, report.c: the demo's page --- */
+
+typedef struct svg_series {
+    const char *name, *css_class;
+    const double *x, *y;
+    int n;
+    bool dots;
+} svg_series;
+
+typedef struct svg_chart {
+    const char *title, *x_label;
+    const svg_series *series;
+    int n_series;
+    double y_min, y_max, x_max;
+    bool percent;
+} svg_chart;
+
+void svg_chart_write(FILE *to, const svg_chart *c);
+
+/* An 8-bit grey picture as a data: URI. */
+void png_write_uri(FILE *to, const uint8_t *pixels, int width, int height, bool invert);
+
+typedef struct report_data {
+    const char *title, *data_name, *model_name;
+    const fit_params *fit;
+    const fit_result *training;
+    const classify_result *answers; /* from the fresh process */
+    const tern_dataset *test;
+    const tern_device_info *device;
+    const tern_plan_info *inference;
+    const fit_group *inference_groups;
+    int n_inference_groups;
+    double total_s;
+} report_data;
+
+/* One self-contained page. CLI_OK or the exit code, message printed. */
+int report_write(const char *path, const report_data *r);
+/* Text with the characters that HTML keeps for itself escaped. */
+void html_text(FILE *to, const char *text);
+
+#endif

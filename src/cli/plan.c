@@ -1,0 +1,133 @@
+/* tern plan: the groups a model becomes on a device, and the account of the bytes they move. */
+#include "cli.h"
+
+#include <tern/model.h>
+
+static void print_totals(const tern_plan_info *p)
+{
+    char a[24], b[24], c[24];
+    double unfused = p->bytes_unfused ? (double)p->bytes_unfused : 1;
+    printf("\n%d ops in %d groups, %d kernels, %d launches; %d programs, %d of them from the cache; ready in %.0f ms\n",
+           p->n_nodes, p->n_groups, p->n_kernels, p->n_launches, p->n_programs, p->n_programs_cached, p->compile_s * 1e3);
+    printf("bytes a run   unfused %s, this plan %s (%.2f of it), lower bound %s\n", cli_bytes((double)p->bytes_unfused, a),
+           cli_bytes((double)p->bytes_fused, b), (double)p->bytes_fused / unfused, cli_bytes((double)p->bytes_lower, c));
+    printf("arena         peak %s, lower bound %s (%.2f of it)\n", cli_bytes((double)p->arena_bytes, a),
+           cli_bytes((double)p->arena_lower_bytes, b),
+           p->arena_lower_bytes ? (double)p->arena_bytes / (double)p->arena_lower_bytes : 1.0);
+    printf("memory        constants %s, variables %s\n", cli_bytes((double)p->constant_bytes, a), cli_bytes((double)p->variable_bytes, b));
+    printf("operations    %.3g a run\n", (double)p->flops);
+}
+
+static int print_groups(const tern_session *s)
+{
+    char a[24], b[24];
+    printf("%-40s %-12s %10s %10s %9s  %s\n", "kernel", "kind", "unfused", "fused", "Mflop", "ops");
+    for (int i = 0; i < tern_session_n_groups(s); i++) {
+        tern_group_info g;
+        tern_status st = tern_session_group(s, i, &g);
+        if (st != TERN_OK)
+            return cli_fail(st, NULL);
+        printf("%-40s %-12s %10s %10s %9.2f  %s\n", g.name, g.impl, cli_bytes((double)g.bytes_unfused, a),
+               cli_bytes((double)g.bytes_fused, b), (double)g.flops * 1e-6, g.ops);
+    }
+    return CLI_OK;
+}
+
+static int print_json(const tern_session *s, const tern_plan_info *info, const tern_device_info *device, bool source)
+{
+    cli_json j;
+    json_begin(&j, stdout);
+    json_device(&j, "device", device);
+    json_plan(&j, "plan", info);
+    json_array(&j, "groups");
+    for (int i = 0; i < tern_session_n_groups(s); i++) {
+        tern_group_info g;
+        tern_status st = tern_session_group(s, i, &g);
+        if (st != TERN_OK)
+            return cli_fail(st, NULL);
+        json_object(&j, NULL);
+        json_text(&j, "name", g.name);
+        json_text(&j, "impl", g.impl);
+        json_text(&j, "ops", g.ops);
+        json_int(&j, "bytes_unfused", g.bytes_unfused);
+        json_int(&j, "bytes_fused", g.bytes_fused);
+        json_int(&j, "flops", g.flops);
+        json_int(&j, "launches", g.n_launches);
+        json_close(&j);
+    }
+    json_close(&j);
+    if (source)
+        json_text(&j, "source", tern_session_source(s));
+    json_end(&j);
+    return CLI_OK;
+}
+
+static int show(const tern_session *s, const tern_device_info *device, bool json, bool source)
+{
+    tern_plan_info info;
+    tern_session_get_info(s, &info);
+    if (json)
+        return print_json(s, &info, device, source);
+    if (source) {
+        fputs(tern_session_source(s), stdout);
+        return CLI_OK;
+    }
+    printf("Plan for %s\n\n", device->name);
+    int code = print_groups(s);
+    if (code == CLI_OK)
+        print_totals(&info);
+    return code;
+}
+
+/* A graph that updates its variables cannot be frozen; one that only computes is planned as inference. */
+static tern_status open_session(tern_device *d, const tern_graph *g, const char *disable, tern_session **s)
+{
+    tern_session_params p = {.freeze = true, .disable = disable};
+    tern_status st = tern_session_create(d, g, &p, s);
+    if (st != TERN_E_INVALID)
+        return st;
+    p.freeze = false;
+    return tern_session_create(d, g, &p, s);
+}
+
+int cli_plan(const cli *c, int argc, char **argv)
+{
+    bool json = false, no_fuse = false, source = false;
+    const char *device = NULL, *model = NULL, *disable = NULL;
+    const cli_option options[] = {
+        {"no-fuse", CLI_FLAG, &no_fuse, NULL, "Plan every op on its own.", 0, 0},
+        {"disable", CLI_TEXT, &disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
+        {"source", CLI_FLAG, &source, NULL, "Print the generated OpenCL C instead of the table (with --json: in the document).", 0, 0},
+        CLI_OPT_JSON(&json),
+        CLI_OPT_DEVICE(&device),
+        {0},
+    };
+    const cli_usage usage = {
+        .command = "plan", .synopsis = "MODEL [options]", .options = options, .positional = &model, .positional_name = "MODEL",
+        .about = "Compiles a saved model and shows its groups: the kernel of each, the ops fused into it and the bytes it moves, beside what the "
+                 "ops would move one by one; then the sums, the least that any plan could move, and the peak of the memory for intermediates "
+                 "beside its lower bound. With --device null nothing is needed but the file.",
+    };
+    int code;
+    if (!cli_parse(&usage, argc, argv, &code))
+        return code;
+    if (no_fuse && disable)
+        return cli_misuse("plan", "--no-fuse and --disable exclude each other");
+    tern_graph *g = NULL;
+    tern_status st = tern_model_load(model, &g);
+    if (st != TERN_OK)
+        return cli_fail(st, NULL);
+    tern_device *d = NULL;
+    tern_session *s = NULL;
+    code = cli_open_device(c, device, 0, &d);
+    if (code == CLI_OK) {
+        tern_device_info info;
+        tern_device_get_info(d, &info);
+        st = open_session(d, g, no_fuse ? "fuse" : disable, &s);
+        code = st == TERN_OK ? show(s, &info, json, source) : cli_fail(st, model);
+    }
+    tern_session_destroy(s);
+    tern_device_close(d);
+    tern_graph_destroy(g);
+    return code;
+}
