@@ -20,4 +20,7 @@ with open(out, "w", encoding="utf-8") as f:
     f.write("\nconst tern__op *const tern__op_table[] = {\n")
     f.writelines(f"    &tern__op_{i},\n" for i in idents)
     f.write("    NULL,\n};\n")
+    f.write("const char *const tern__op_name_table[] = {\n")
+    f.writelines(f'    "{i}",\n' for i in idents)
+    f.write("    NULL,\n};\n")
     f.write(f"const int tern__n_ops = {len(idents)};\n")

@@ -64,8 +64,9 @@ tern__node *tern__node_create(const tern__op *op, int n_in, int n_out)
         n->out[i] = TERN_NONE;
     for (int i = 0; i < op->n_attrs; i++) {
         const tern__attr_decl *d = &op->attrs[i];
-        n->attrs[i].i = (int64_t)d->def;
         n->attrs[i].f = d->def;
+        if (d->type == TERN_ATTR_INT) /* a number's default may be infinite, which no integer is */
+            n->attrs[i].i = (int64_t)d->def;
         if (d->type == TERN_ATTR_STRING && d->def_s && !(n->attrs[i].s = tern__strdup(d->def_s))) {
             tern__node_destroy(n);
             return NULL;
