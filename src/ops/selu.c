@@ -18,8 +18,8 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
 }
 
 static const tern__attr_decl attrs[] = {
-    {.name = "alpha", .type = TERN_ATTR_FLOAT, .def = 1.67326319217681884765625},
-    {.name = "gamma", .type = TERN_ATTR_FLOAT, .def = 1.05070102214813232421875},
+    {.name = "alpha", .type = TERN_ATTR_FLOAT, .def = 1.67326324235437728482},
+    {.name = "gamma", .type = TERN_ATTR_FLOAT, .def = 1.05070098735548049342},
 };
 
 static const tern__pointwise pointwise = {.in_kinds = TERN__T_FLOAT, .ref = ref, .cost = 20};
