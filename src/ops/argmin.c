@@ -1,0 +1,36 @@
+/* argmin: index of the smallest element. */
+#include "ops/reduction.h"
+
+static tern_status ref(const tern__node *n, const tern__array *in, const tern__array *out)
+{
+    return tern__ref_arg(n, in, out, false);
+}
+
+/* Constant almost everywhere: nothing flows. */
+static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    (void)g;
+    (void)n;
+    (void)dy;
+    (void)dx;
+    return TERN_OK;
+}
+
+static const tern__reduction reduction = {.index = true};
+
+TERN_OP(argmin) = {
+    .name = "argmin",
+    .doc = "y = i64 index along the axis (none given: among all elements, row-major) of the first smallest element of x; NaN counts as smallest",
+    .onnx = "ArgMin",
+    .onnx_since = 1,
+    .trait = TERN__REDUCTION,
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .attrs = tern__reduce_attrs,
+    .n_attrs = TERN_COUNT(tern__reduce_attrs),
+    .reduction = &reduction,
+    .infer = tern__infer_reduce_index,
+    .ref = ref,
+    .grad = grad,
+};
