@@ -37,12 +37,12 @@ typedef struct tern__device_ops {
     tern_status (*unmap)(tern__buffer *b, void *p);                                            /* optional */
     tern_status (*program_build)(tern_device *d, const char *source, size_t len, const char *options,
                                  const uint8_t *binary, size_t binary_size, tern__program *p);  /* binary: NULL or verified bytes */
-    tern_status (*program_binary)(tern__program *p, uint8_t **data, size_t *size);
+    tern_status (*program_binary)(tern__program *p, uint8_t **data, size_t *size);             /* optional: without it nothing is cached */
     void (*program_destroy)(tern__program *p);
     tern_status (*kernel_create)(tern__program *p, const char *name, tern__kernel *k);
     void (*kernel_destroy)(tern__kernel *k);
     tern_status (*kernel_set_arg)(tern__kernel *k, int index, const tern__arg *arg);
-    /* Enqueues; local 0,0,0 leaves the choice to the driver. event_slot < 0: no timing wanted. */
+    /* Enqueues; local[0] 0 leaves the choice to the driver. event NULL: no timing wanted. */
     tern_status (*launch)(tern__kernel *k, int dims, const size_t global[3], const size_t local[3], void **event);
     tern_status (*event_wait_times)(tern_device *d, void *event, tern__event_times *t);
     void (*event_release)(tern_device *d, void *event);
@@ -67,6 +67,8 @@ void tern__device_release(tern_device *d);
 /* Device memory. size is rounded up to the base alignment and to 256 bytes, so that vector loads of a last
  * partial vector stay inside. TERN_E_DEVICE_MEMORY with sizes and limits. Buffers come from and return to the device's pool. */
 tern_status tern__buffer_create(tern_device *d, size_t size, tern__buffer **out);
+/* The same, unrounded and outside the pool, so that tools which watch bounds see every one. */
+tern_status tern__buffer_create_exact(tern_device *d, size_t size, tern__buffer **out);
 /* A view of [offset, offset+size) of a whole buffer; offset a multiple of the base alignment. Keeps the parent alive. */
 tern_status tern__buffer_slice(tern__buffer *parent, size_t offset, size_t size, tern__buffer **out);
 tern__buffer *tern__buffer_retain(tern__buffer *b);
@@ -78,11 +80,24 @@ tern_device *tern__buffer_device(const tern__buffer *b);
 tern_status tern__buffer_write(tern__buffer *b, size_t offset, const void *data, size_t size);
 tern_status tern__buffer_read(tern__buffer *b, size_t offset, void *data, size_t size);
 tern_status tern__buffer_copy(tern__buffer *src, size_t src_off, tern__buffer *dst, size_t dst_off, size_t size);
+/* Clears the padding too. Enqueues. */
 tern_status tern__buffer_zero(tern__buffer *b);
+/* The buffer's memory as the host sees it, until unmapped; nothing that uses the buffer may be launched between. Waits.
+ * TERN_E_UNSUPPORTED where the host does not share the device's memory. */
+tern_status tern__buffer_map(tern__buffer *b, bool write, void **out);
+tern_status tern__buffer_unmap(tern__buffer *b, void *p);
 
 /* Wraps a cl_mem (void * keeps CL out of this header); retained. */
 tern_status tern__buffer_from_cl(tern_device *d, void *mem, size_t size, tern__buffer **out);
 void *tern__buffer_cl_mem(const tern__buffer *b);
+
+/* One kernel (program.h creates them) is used by one thread at a time. Setting an argument to what it already is costs nothing. */
+tern_status tern__kernel_set_arg(tern__kernel *k, int index, const tern__arg *arg);
+/* Number of arguments; -1 if the back end does not know. */
+int tern__kernel_n_args(const tern__kernel *k);
+/* Enqueues. local[0] 0 leaves the work-group to the driver, otherwise local divides global. event NULL: no timing wanted.
+ * TERN_E_INVALID for a range that this device does not allow. */
+tern_status tern__kernel_launch(tern__kernel *k, int dims, const size_t global[3], const size_t local[3], void **event);
 
 tern_status tern__device_finish(tern_device *d);
 

@@ -1,0 +1,17 @@
+/* The on-disk cache of built programs: entries by key, each with a digest that is checked before a driver sees it. */
+#ifndef TERN_PROGRAM_CACHE_H
+#define TERN_PROGRAM_CACHE_H
+
+#include "base/hash.h"
+#include "device/device.h"
+
+/* The name under which a program of this source and these options is kept for this device and driver. */
+tern__digest tern__cache_key(const tern_device *d, const char *source, size_t len, const char *options);
+
+/* The bytes kept under key (tern__free), verified. false: none, or none that can be trusted. */
+bool tern__cache_load(const char *dir, tern__digest key, uint8_t **data, size_t *size);
+
+/* Keeps bytes under key, replacing what was there. Silent when it cannot: the cache only ever saves time. */
+void tern__cache_save(const char *dir, tern__digest key, const uint8_t *data, size_t size);
+
+#endif
