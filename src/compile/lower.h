@@ -8,6 +8,13 @@
 typedef struct tern__lower tern__lower; /* one group being lowered */
 typedef struct tern__kern tern__kern;   /* one kernel being described: template, defines, arguments, range */
 
+/* What the layout pass can tell an implementation. */
+typedef struct tern__layout_query {
+    const tern_graph *graph;
+    tern__family family;
+    const tern_device_info *device;
+} tern__layout_query;
+
 /* An implementation of an anchor op (contraction, window, opaque). */
 typedef struct tern__impl {
     const char *name; /* "cpu_tile", "simt_tile" */
@@ -17,15 +24,10 @@ typedef struct tern__impl {
     tern_status (*lower)(tern__lower *l, const tern__node *n);
     /* Blocked activations: bit i set means operand i (inputs first, then outputs) may be, and wants to be, BLOCKED by
      * *block. NULL: everything plain. Asked by the layout pass before lowering. */
-    unsigned (*blocked)(const struct tern__layout_query *q, const tern__node *n, int *block);
+    unsigned prologue; /* bit i: operand i is only read through a load hook, so what makes it may be fused in */
+    unsigned (*blocked)(const tern__layout_query *q, const tern__node *n, int *block);
 } tern__impl;
 
-/* What the layout pass can tell an implementation. */
-typedef struct tern__layout_query {
-    const tern_graph *graph;
-    tern__family family;
-    const tern_device_info *device;
-} tern__layout_query;
 
 /* --- Facts --- */
 tern__family tern__lower_family(const tern__lower *l);
