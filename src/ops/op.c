@@ -50,6 +50,8 @@ static tern_status expansion(const tern__node *n, const tern__array *in, tern_gr
     }
     if (st == TERN_OK)
         st = tern_graph_check(g);
+    for (int i = 0; vout && i < n->n_out; i++)
+        vout[i] = TERN_NONE;
     if (st == TERN_OK)
         st = n->op->expand(g, n, vin, vout);
     for (int i = 0; st == TERN_OK && i < n->n_out; i++) {
