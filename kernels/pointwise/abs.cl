@@ -6,6 +6,6 @@ T FN(T x)
 #elif IS_UNSIGNED
     return x;
 #else
-    return x < (T)0 ? (T)0 - x : x;
+    return max(x, (T)((T)0 - x));
 #endif
 }

@@ -6,8 +6,7 @@ T FN(T a, T b)
 #else
     /* No device sees a divisor that could trap. */
 #if IS_UNSIGNED
-    T d = b == (T)0 ? (T)1 : b;
-    return b == (T)0 ? (T)0 : a / d;
+    return b == (T)0 ? (T)0 : a / max(b, (T)1);
 #else
     T d = b == (T)0 || b == (T)-1 ? (T)1 : b;
     T q = b == (T)-1 ? (T)0 - a : a / d;

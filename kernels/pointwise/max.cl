@@ -4,6 +4,6 @@ T FN(T a, T b)
 #if IS_FLOAT
     return a > b || isnan(a) ? a : b;
 #else
-    return a > b ? a : b;
+    return max(a, b);
 #endif
 }

@@ -4,12 +4,11 @@ T FN(T a, T b)
 #if IS_FLOAT
     return fmod(a, b);
 #elif IS_UNSIGNED
-    T d = b == (T)0 ? (T)1 : b;
-    return a % d;
+    return b == (T)0 ? (T)0 : a % max(b, (T)1);
 #else
     /* Modulo 1 and -1 everything is 0, and so is modulo 0 by definition here: 1 stands in for what could trap. */
     T d = b == (T)0 || b == (T)-1 ? (T)1 : b;
     T r = a % d;
-    return r != (T)0 && (r < (T)0) != (d < (T)0) ? r + d : r;
+    return r != (T)0 && (r ^ d) < (T)0 ? r + d : r;
 #endif
 }

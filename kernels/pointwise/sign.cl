@@ -2,7 +2,9 @@
 T FN(T x)
 {
 #if IS_UNSIGNED
-    return x > (T)0 ? (T)1 : (T)0;
+    return min(x, (T)1);
+#elif !IS_FLOAT
+    return clamp(x, (T)-1, (T)1);
 #else
     T negative = x < (T)0 ? (T)-1 : x;
     return x > (T)0 ? (T)1 : negative;
