@@ -1,0 +1,73 @@
+/* concat: tensors one after the other along an axis. */
+#include <inttypes.h>
+
+#include "ops/common.h"
+
+static const tern__attr_decl attrs[] = {{.name = "axis", .type = TERN_ATTR_INT, .required = true}};
+
+static tern_status infer(const tern__node *n, const tern__type *in, tern__type *out)
+{
+    char a[TERN__SHAPE_TEXT], b[TERN__SHAPE_TEXT];
+    int axis;
+    TERN_TRY(tern__axis(n, tern__attr_int(n, 0), in[0].shape.rank, &axis));
+    tern_shape s = in[0].shape;
+    for (int i = 1; i < n->n_in; i++) {
+        TERN_TRY(tern__need_same(n, in, 0, i));
+        bool fits = in[i].shape.rank == s.rank;
+        for (int k = 0; k < s.rank && fits; k++)
+            fits = k == axis || in[i].shape.dim[k] == s.dim[k];
+        if (!fits)
+            return tern__fail(TERN_E_SHAPE, "concat: input %d is %s, which does not go with %s along axis %d", i,
+                              tern__shape_text(&in[i].shape, a), tern__shape_text(&in[0].shape, b), axis);
+        if (__builtin_add_overflow(s.dim[axis], in[i].shape.dim[axis], &s.dim[axis]))
+            return tern__fail(TERN_E_SHAPE, "concat: the extents along axis %d overflow", axis);
+    }
+    out[0] = tern__plain(in[0].dtype, &s);
+    return TERN_OK;
+}
+
+static tern_status ref(const tern__node *n, const tern__array *in, const tern__array *out)
+{
+    const tern_shape *s = &out[0].type.shape;
+    int axis;
+    TERN_TRY(tern__axis(n, tern__attr_int(n, 0), s->rank, &axis));
+    const int64_t outer = tern__extent(s, 0, axis), inner = tern__extent(s, axis + 1, s->rank);
+    int64_t before = 0;
+    for (int i = 0; i < n->n_in; i++) {
+        const int64_t run = in[i].type.shape.dim[axis] * inner;
+        for (int64_t o = 0; o < outer; o++)
+            for (int64_t k = 0; k < run; k++)
+                tern__array_copy(&out[0], (o * s->dim[axis] + before) * inner + k, &in[i], o * run + k);
+        before += in[i].type.shape.dim[axis];
+    }
+    return TERN_OK;
+}
+
+static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    int axis;
+    TERN_TRY(tern__axis(n, tern__attr_int(n, 0), tern__shape_of(g, n->out[0])->rank, &axis));
+    int64_t start = 0, on = axis;
+    for (int i = 0; i < n->n_in; i++) {
+        int64_t end = start + tern__shape_of(g, n->in[i])->dim[axis];
+        dx[i] = tern_graph_op1(g, "slice", dy[0], TERN_ATTRS(TERN_INTS("starts", &start, 1), TERN_INTS("ends", &end, 1), TERN_INTS("axes", &on, 1)));
+        start = end;
+    }
+    return TERN_OK;
+}
+
+TERN_OP(concat) = {
+    .name = "concat",
+    .doc = "y = the inputs one after the other along axis",
+    .onnx = "Concat",
+    .onnx_since = 4,
+    .trait = TERN__MOVEMENT,
+    .min_in = 1,
+    .max_in = -1,
+    .n_out = 1,
+    .attrs = attrs,
+    .n_attrs = TERN_COUNT(attrs),
+    .infer = infer,
+    .ref = ref,
+    .grad = grad,
+};
