@@ -188,7 +188,7 @@ void tern_dataset_batch(const tern_dataset *d, const int64_t *order, int64_t bat
     for (int64_t b = 0; b < batch; b++) {
         const uint8_t *image = d->images + order[b] * pixels;
         for (int64_t i = 0; i < pixels; i++)
-            x[b * pixels + i] = (float)image[i] * (1.0f / 255.0f);
+            x[b * pixels + i] = (float)image[i] / 255.0f;
         y[b] = d->labels[order[b]];
     }
 }
