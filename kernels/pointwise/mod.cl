@@ -6,9 +6,12 @@ T FN(T a, T b)
 #elif IS_UNSIGNED
     return b == (T)0 ? (T)0 : a % max(b, (T)1);
 #else
-    /* Modulo 1 and -1 everything is 0, and so is modulo 0 by definition here: 1 stands in for what could trap. */
-    T d = b == (T)0 || b == (T)-1 ? (T)1 : b;
+    /* Modulo 1 and -1 everything is 0, and so is modulo 0 by definition here: 1 stands in for those two, which could trap.
+     * They are what an arithmetic shift by all bits but one leaves alone. */
+    T last = (T)(8 * sizeof(E) - 1);
+    T d = b == b >> last ? (T)1 : b;
     T r = a % d;
-    return r != (T)0 && (r ^ d) < (T)0 ? r + d : r;
+    T signs_differ = (r ^ d) >> last; /* all ones or zero */
+    return r == (T)0 ? r : r + (d & signs_differ);
 #endif
 }
