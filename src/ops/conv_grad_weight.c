@@ -1,0 +1,46 @@
+/* conv_grad_weight: gradient of a convolution with respect to its weight. */
+#include "ops/conv_ref.h"
+
+static const tern__attr_decl attrs[] = {TERN__CONV_ATTRS, {.name = "kernel", .type = TERN_ATTR_INTS, .required = true}};
+
+static tern_status infer(const tern__node *n, const tern__type *in, tern__type *out)
+{
+    tern__spatial sp;
+    TERN_TRY(tern__need_kind(n, in, 0, TERN__T_FLOAT));
+    TERN_TRY(tern__need_same(n, in, 0, 1));
+    TERN_TRY(tern__conv_geometry(n, in, &sp));
+    tern_shape s = tern__spatial_shape(&sp, sp.c_in / sp.group, sp.kernel);
+    s.dim[0] = sp.c_out;
+    out[0] = tern__plain(in[0].dtype, &s);
+    return TERN_OK;
+}
+
+static tern_status ref(const tern__node *n, const tern__array *in, const tern__array *out)
+{
+    tern__spatial sp;
+    TERN_TRY(tern__conv_geometry(n, (const tern__type[]){in[0].type, in[1].type}, &sp));
+    return tern__ref_conv_weight(&sp, &in[0], &in[1], &out[0]);
+}
+
+/* Linear in both operands: the other two members of the family. */
+static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    dx[0] = tern__conv_input_like(g, n, n->in[1], dy[0], n->in[0]);
+    dx[1] = tern__conv_like(g, n, n->in[0], dy[0]);
+    return TERN_OK;
+}
+
+TERN_OP(conv_grad_weight) = {
+    .name = "conv_grad_weight",
+    .doc = "dw[m, c, k] = sum over n, o of dy[n, m, o] * x[n, c, o * strides + k * dilations - pads]; kernel gives the spatial extents of dw",
+    .trait = TERN__CONTRACTION,
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .attrs = attrs,
+    .n_attrs = TERN_COUNT(attrs),
+    .infer = infer,
+    .ref = ref,
+    .grad = grad,
+    .flops = tern__conv_flops,
+};
