@@ -74,22 +74,25 @@ static bool is_sound(const uint8_t *file, size_t size, tern__digest key)
     return memcmp(file, want, HEADER_BYTES) == 0;
 }
 
-bool tern__cache_load(const char *dir, tern__digest key, uint8_t **data, size_t *size)
+tern__cache_answer tern__cache_load(const char *dir, tern__digest key, uint8_t **data, size_t *size)
 {
     tern__str path = { 0 };
     uint8_t *file = NULL;
     size_t n = 0;
-    bool sound = dir[0] && entry_path(&path, dir, key) && tern__file_read(tern__str_text(&path), MAX_ENTRY_BYTES, &file, &n) == TERN_OK &&
-                 is_sound(file, n, key);
+    tern_status st = TERN_E_NOT_FOUND;
+    if (dir[0] && entry_path(&path, dir, key))
+        st = tern__file_read(tern__str_text(&path), MAX_ENTRY_BYTES, &file, &n);
     tern__str_finish(&path);
-    if (!sound) {
+    if (st != TERN_OK)
+        return st == TERN_E_NOT_FOUND || st == TERN_E_NOMEM ? TERN__CACHE_NONE : TERN__CACHE_BAD;
+    if (!is_sound(file, n, key)) {
         tern__free(file);
-        return false;
+        return TERN__CACHE_BAD;
     }
     memmove(file, file + HEADER_BYTES, n - HEADER_BYTES);
     *data = file;
     *size = n - HEADER_BYTES;
-    return true;
+    return TERN__CACHE_HIT;
 }
 
 void tern__cache_save(const char *dir, tern__digest key, const uint8_t *data, size_t size)

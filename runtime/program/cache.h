@@ -8,8 +8,11 @@
 /* The name under which a program of this source and these options is kept for this device and driver. */
 tern__digest tern__cache_key(const tern_device *d, const char *source, size_t len, const char *options);
 
-/* The bytes kept under key (tern__free), verified. false: none, or none that can be trusted. */
-bool tern__cache_load(const char *dir, tern__digest key, uint8_t **data, size_t *size);
+/* BAD: there is an entry, damaged, cut short or another's, which ought to be replaced. */
+typedef enum tern__cache_answer { TERN__CACHE_NONE, TERN__CACHE_HIT, TERN__CACHE_BAD } tern__cache_answer;
+
+/* The bytes kept under key (tern__free), verified. */
+tern__cache_answer tern__cache_load(const char *dir, tern__digest key, uint8_t **data, size_t *size);
 
 /* Keeps bytes under key, replacing what was there. Silent when it cannot: the cache only ever saves time. */
 void tern__cache_save(const char *dir, tern__digest key, const uint8_t *data, size_t size);

@@ -1,6 +1,7 @@
 /* Building programs through the cache, one or many at a time, and making kernels of them. */
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -9,35 +10,43 @@
 #include "program/cache.h"
 #include "program/program.h"
 
-static bool is_cached(const tern_device *d)
+/* A driver that builds faster than this has a cache of its own, or hardly compiles at all. Asking it for the binary may
+ * cost more than the build did (PoCL compiles every kernel once more for any work-group size), so it is left alone. */
+#define CHEAP_BUILD_S 0.05
+
+static double seconds(void)
 {
-    return d->ops->program_binary && d->cache_dir[0];
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* An entry that the driver turns down (another build of it under the same version) counts as none. */
-static bool build_from_cache(tern_device *d, const char *options, tern__program *p)
+/* Tries the cache's entry. One that the driver turns down (another build of it under the same version) is as bad as a damaged one. */
+static tern__cache_answer build_from_cache(tern_device *d, const char *options, tern__program *p)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    if (!tern__cache_load(d->cache_dir, p->key, &data, &size))
-        return false;
-    bool ok = d->ops->program_build(d, NULL, 0, options, data, size, p) == TERN_OK;
+    tern__cache_answer answer = tern__cache_load(d->cache_dir, p->key, &data, &size);
+    if (answer == TERN__CACHE_HIT && d->ops->program_build(d, NULL, 0, options, data, size, p) != TERN_OK)
+        answer = TERN__CACHE_BAD;
     tern__free(data);
-    return ok;
+    return answer;
 }
 
 static tern_status build_into(tern_device *d, const char *source, size_t len, const char *options, bool *cached, tern__program *p)
 {
-    *cached = false;
-    if (is_cached(d)) {
+    tern__cache_answer answer = TERN__CACHE_NONE;
+    if (d->ops->program_binary && d->cache_dir[0]) {
         p->key = tern__cache_key(d, source, len, options);
         p->keyed = true;
-        *cached = build_from_cache(d, options, p);
+        answer = build_from_cache(d, options, p);
     }
+    *cached = answer == TERN__CACHE_HIT;
     if (*cached)
         return TERN_OK;
+    double start = seconds();
     TERN_TRY(d->ops->program_build(d, source, len, options, NULL, 0, p));
-    tern__program_store(p);
+    p->unstored = p->keyed && (answer == TERN__CACHE_BAD || seconds() - start > CHEAP_BUILD_S);
     return TERN_OK;
 }
 
@@ -74,6 +83,8 @@ void tern__program_release(tern__program *p)
     if (!p || __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     tern_device *d = p->device;
+    if (p->unstored)
+        tern__program_store(p); /* now, when nobody waits for a result and the binary holds all that was compiled */
     d->ops->program_destroy(p);
     tern__free(p);
     tern__device_release(d);
@@ -83,6 +94,7 @@ void tern__program_store(tern__program *p)
 {
     uint8_t *data = NULL;
     size_t size = 0;
+    p->unstored = false;
     if (!p->keyed || p->device->ops->program_binary(p, &data, &size) != TERN_OK)
         return;
     tern__cache_save(p->device->cache_dir, p->key, data, size);
