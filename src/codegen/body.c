@@ -193,15 +193,23 @@ void tern__body_divmod(tern__body *b, tern__aff a, int64_t k, tern__aff *q, tern
         *r = derived(b, TERN__VAR_MOD, rest, k, k, 1);
 }
 
-tern__aff tern__body_clamp(tern__body *b, tern__aff a, int64_t extent)
+/* An expression that may leave [0, extent), brought back; unchanged where it never does. */
+static tern__aff bounded(tern__body *b, tern__var_kind kind, tern__aff a, int64_t extent)
 {
     bool inside = a.c >= 0 && aff_max(b, &a) < extent;
     for (int i = 0; i < a.n; i++)
         inside &= a.term[i].coef > 0;
-    if (inside)
-        return a;
-    bool lane_in = !aff_uniform(b, &a, 16);
-    return derived(b, TERN__VAR_CLAMP, a, extent, extent, lane_in ? 1 : 0);
+    return inside ? a : derived(b, kind, a, extent, extent, aff_uniform(b, &a, 16) ? 0 : 1);
+}
+
+tern__aff tern__body_clamp(tern__body *b, tern__aff a, int64_t extent)
+{
+    return bounded(b, TERN__VAR_CLAMP, a, extent);
+}
+
+tern__aff tern__body_reflect(tern__body *b, tern__aff a, int64_t extent)
+{
+    return bounded(b, TERN__VAR_REFLECT, a, extent);
 }
 
 tern__aff tern__body_index_from(tern__body *b, int reg, int64_t extent)

@@ -10,13 +10,13 @@
 #include "ops/op.h"
 
 /* Index variables: axes are given from outside, the rest is computed from others. */
-typedef enum tern__var_kind { TERN__VAR_AXIS, TERN__VAR_DIV, TERN__VAR_MOD, TERN__VAR_CLAMP, TERN__VAR_REG } tern__var_kind;
+typedef enum tern__var_kind { TERN__VAR_AXIS, TERN__VAR_DIV, TERN__VAR_MOD, TERN__VAR_CLAMP, TERN__VAR_REFLECT, TERN__VAR_REG } tern__var_kind;
 typedef struct tern__var {
     tern__var_kind kind;
     char name[16];
     int64_t extent;       /* values are 0 .. extent-1 */
     int64_t multiple_of;  /* AXIS: starts of vectors are multiples of this (1: nothing known) */
-    tern__aff from;       /* DIV, MOD, CLAMP: of this; k: by this, or clamped to [0, k) */
+    tern__aff from;       /* DIV, MOD, CLAMP, REFLECT: of this; k: by this, or into [0, k) */
     int64_t k;
     int reg;              /* REG: from this integer register, negative counted from the end, clamped to the extent */
     unsigned deps;        /* axes it depends on, as a bit mask */
@@ -88,6 +88,8 @@ tern__aff tern__body_axis(tern__body *b, const char *name, int64_t extent, int64
 void tern__body_divmod(tern__body *b, tern__aff a, int64_t k, tern__aff *q, tern__aff *r);
 /* max(0, min(a, extent - 1)); a may be negative. */
 tern__aff tern__body_clamp(tern__body *b, tern__aff a, int64_t extent);
+/* a folded back at both ends as often as it takes: ... 2 1 [0 1 2 ... extent-1] extent-2 ... */
+tern__aff tern__body_reflect(tern__body *b, tern__aff a, int64_t extent);
 /* An index from an integer register (gather). */
 tern__aff tern__body_index_from(tern__body *b, int reg, int64_t extent);
 

@@ -227,9 +227,10 @@ static void print_var(const tern__body *b, tern__str *out, int v, int indent)
         tern__str_addf(out, " %c %lldu;\n", x->kind == TERN__VAR_DIV ? '/' : '%', (long long)x->k);
         break;
     case TERN__VAR_CLAMP:
-        tern__str_add(out, "(uint)clamp((int)");
+    case TERN__VAR_REFLECT:
+        tern__str_add(out, x->kind == TERN__VAR_CLAMP ? "(uint)clamp((int)" : "reflect_index((int)");
         tern__print_aff(b, out, &x->from);
-        tern__str_addf(out, ", 0, %lld);\n", (long long)x->k - 1);
+        tern__str_addf(out, x->kind == TERN__VAR_CLAMP ? ", 0, %lld);\n" : ", %lld);\n", x->kind == TERN__VAR_CLAMP ? (long long)x->k - 1 : (long long)x->k);
         break;
     case TERN__VAR_REG: {
         tern__str r = {0};

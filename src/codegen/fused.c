@@ -308,8 +308,6 @@ tern_status tern__fused_generate(const tern__fused *f, tern__needs *needs, tern_
     if (st == TERN_OK && needs) {
         settle_axes(&z);
         code->params = z.params;
-        for (int i = 0; i < TERN_COUNT(code->in_place); i++)
-            code->in_place[i] = -1;
         if (z.n_loops <= 1)
             tern__find_in_place(z.all, z.n_all, &z.params, f->g, code->in_place);
         st = f->family == TERN__FAMILY_CPU ? tern__fused_write_cpu(&z, code) : tern__fused_write_simt(&z, code);
@@ -331,31 +329,41 @@ void tern__fused_code_finish(tern__fused_code *code)
     code->n_kernels = 0;
 }
 
-void tern__find_in_place(tern__body *const *bodies, int n, const tern__params *ps, const tern_graph *g, int *in_place)
+/* Where parameter o is stored, if that is one place. */
+static const tern__aff *store_of(tern__body *const *bodies, int n, int o)
+{
+    const tern__aff *at = NULL;
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < bodies[k]->n_ins; i++) {
+            if (bodies[k]->ins[i].op != TERN__INS_STORE || bodies[k]->ins[i].param != o)
+                continue;
+            if (at)
+                return NULL;
+            at = &bodies[k]->ins[i].index;
+        }
+    return at;
+}
+
+static bool loads_only_at(tern__body *const *bodies, int n, int p, const tern__aff *at)
+{
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < bodies[k]->n_ins; i++)
+            if (bodies[k]->ins[i].op == TERN__INS_LOAD && bodies[k]->ins[i].param == p && !tern__aff_equal(at, &bodies[k]->ins[i].index))
+                return false;
+    return true;
+}
+
+void tern__find_in_place(tern__body *const *bodies, int n, const tern__params *ps, const tern_graph *g, uint64_t *in_place)
 {
     for (int o = 0; o < ps->n; o++) {
-        in_place[o] = -1;
-        if (!ps->p[o].writes || ps->p[o].reads)
-            continue;
-        const tern__aff *at = NULL;
-        int stores = 0;
-        for (int k = 0; k < n; k++)
-            for (int i = 0; i < bodies[k]->n_ins; i++)
-                if (bodies[k]->ins[i].op == TERN__INS_STORE && bodies[k]->ins[i].param == o) {
-                    at = &bodies[k]->ins[i].index;
-                    stores++;
-                }
-        for (int p = 0; p < ps->n && stores == 1 && in_place[o] < 0; p++) {
-            if (ps->p[p].writes || tern_dtype_size(tern__dtype_of(g, ps->p[p].v)) != tern_dtype_size(tern__dtype_of(g, ps->p[o].v)) ||
-                tern__type_bytes(tern__type_of(g, ps->p[p].v)) != tern__type_bytes(tern__type_of(g, ps->p[o].v)))
-                continue;
-            bool same = true;
-            for (int k = 0; k < n && same; k++)
-                for (int i = 0; i < bodies[k]->n_ins && same; i++)
-                    if (bodies[k]->ins[i].op == TERN__INS_LOAD && bodies[k]->ins[i].param == p)
-                        same = tern__aff_equal(at, &bodies[k]->ins[i].index);
-            if (same)
-                in_place[o] = p;
+        in_place[o] = 0;
+        const tern__type *to = tern__type_of(g, ps->p[o].v);
+        const tern__aff *at = ps->p[o].writes && !ps->p[o].reads ? store_of(bodies, n, o) : NULL;
+        for (int p = 0; p < ps->n && at; p++) {
+            const tern__type *from = tern__type_of(g, ps->p[p].v);
+            if (!ps->p[p].writes && tern_dtype_size(from->dtype) == tern_dtype_size(to->dtype) && tern__type_bytes(from) == tern__type_bytes(to) &&
+                loads_only_at(bodies, n, p, at))
+                in_place[o] |= 1ull << p;
         }
     }
 }

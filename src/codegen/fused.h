@@ -33,8 +33,7 @@ typedef struct tern__fused_code {
     tern__fused_kernel kernel[2];
     int n_kernels;
     size_t partial_bytes;      /* workspace between the two kernels */
-    /* in_place[o] is the parameter whose memory output parameter o may take over, -1 none. */
-    int in_place[48];
+    uint64_t in_place[48];     /* bit p of in_place[o]: written parameter o may lie where read parameter p does */
 } tern__fused_code;
 
 /* Makes the text and adds to needs. TERN_E_UNSUPPORTED with the reason if the group cannot be one kernel.
@@ -44,7 +43,7 @@ void tern__fused_code_finish(tern__fused_code *code);
 
 /* Every value's parameter list as C: "global const float *h0, global int *h1". */
 void tern__print_params(tern__str *out, const tern_graph *g, const tern__params *ps, const unsigned char *uses);
-/* Parameters that each written one may share memory with: read at exactly the position that is written, elements of the same size. */
-void tern__find_in_place(tern__body *const *bodies, int n, const tern__params *ps, const tern_graph *g, int *in_place);
+/* Parameters that each written one may share memory with: read at exactly the position that is written, as many bytes. */
+void tern__find_in_place(tern__body *const *bodies, int n, const tern__params *ps, const tern_graph *g, uint64_t *in_place);
 
 #endif

@@ -1,6 +1,7 @@
 /* concat: tensors one after the other along an axis. */
 #include <inttypes.h>
 
+#include "codegen/body.h"
 #include "ops/common.h"
 
 static const tern__attr_decl attrs[] = {{.name = "axis", .type = TERN_ATTR_INT, .required = true}};
@@ -56,6 +57,30 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+/* Every input is read, at a coordinate kept inside it, and the one that covers the element is taken. */
+static tern_status move(tern__emit_move *m, const tern__node *n)
+{
+    const tern_graph *g = m->body->g;
+    const tern_shape *to = tern__shape_of(g, n->out[0]);
+    int axis;
+    TERN_TRY(tern__axis(n, tern__attr_int(n, 0), to->rank, &axis));
+    int64_t start = 0;
+    m->reg = -1;
+    for (int i = 0; i < n->n_in; i++) {
+        int64_t extent = tern__shape_of(g, n->in[i])->dim[axis];
+        if (extent == 0)
+            continue;
+        tern__aff from[TERN_MAX_RANK];
+        for (int d = 0; d < to->rank; d++)
+            from[d] = m->coord[d];
+        from[axis] = tern__body_clamp(m->body, tern__aff_add(m->coord[axis], tern__aff_const(-start)), extent);
+        int r = tern__body_value(m->body, n->in[i], from);
+        m->reg = m->reg < 0 ? r : tern__body_range(m->body, m->coord[axis], start, start + extent, r, m->reg);
+        start += extent;
+    }
+    return TERN_OK;
+}
+
 TERN_OP(concat) = {
     .name = "concat",
     .doc = "y = the inputs one after the other along axis",
@@ -70,4 +95,5 @@ TERN_OP(concat) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .move = move,
 };

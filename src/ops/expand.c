@@ -1,4 +1,5 @@
 /* expand: broadcasting to a shape. */
+#include "codegen/body.h"
 #include "ops/common.h"
 
 static const tern__attr_decl attrs[] = {{.name = "shape", .type = TERN_ATTR_INTS, .required = true}};
@@ -35,6 +36,16 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static tern_status move(tern__emit_move *m, const tern__node *n)
+{
+    const tern_shape *s = tern__shape_of(m->body->g, n->in[0]), *to = tern__shape_of(m->body->g, n->out[0]);
+    tern__aff from[TERN_MAX_RANK];
+    for (int i = 0; i < s->rank; i++)
+        from[i] = s->dim[i] == 1 ? tern__aff_const(0) : m->coord[to->rank - s->rank + i];
+    m->reg = tern__body_value(m->body, n->in[0], from);
+    return TERN_OK;
+}
+
 TERN_OP(expand) = {
     .name = "expand",
     .doc = "y = x broadcast with shape, by NumPy's rules in both directions",
@@ -49,4 +60,5 @@ TERN_OP(expand) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .move = move,
 };

@@ -39,4 +39,5 @@ TERN_OP(expand_as) = {
     .infer = infer,
     .grad = grad,
     .expand = expand,
+    .shape_only = 2,
 };

@@ -54,4 +54,5 @@ TERN_OP(flatten) = {
     .infer = infer,
     .grad = grad,
     .expand = expand,
+    .reshapes = true,
 };

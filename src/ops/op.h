@@ -82,6 +82,8 @@ typedef struct tern__op {
     int n_out;              /* -1: as many as the caller asks for (split) */
     const tern__attr_decl *attrs;
     int n_attrs;
+    unsigned shape_only;    /* bit i: only operand i's shape matters, its elements are never read */
+    bool reshapes;          /* MOVEMENT: the same elements in the same row-major order (reshape, flatten) */
     const tern__pointwise *pointwise;
     const tern__reduction *reduction;
     /* Types of the outputs from those of the inputs. in[i].dtype of a missing optional input is TERN_DTYPE_COUNT. Says what is wrong with values:

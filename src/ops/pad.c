@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "codegen/body.h"
 #include "base/alloc.h"
 #include "ops/movement.h"
 
@@ -153,6 +154,27 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static tern_status move(tern__emit_move *m, const tern__node *n)
+{
+    const tern_shape *s = tern__shape_of(m->body->g, n->in[0]);
+    const tern_shape *to = tern__shape_of(m->body->g, n->out[0]);
+    tern__pad_map map;
+    TERN_TRY(tern__pad_map_of(n, s, &map));
+    tern__aff from[TERN_MAX_RANK];
+    for (int i = 0; i < s->rank; i++) {
+        tern__aff c = tern__aff_add(m->coord[i], tern__aff_const(-map.before[i]));
+        from[i] = map.mode == TERN__PAD_REFLECT ? tern__body_reflect(m->body, c, s->dim[i]) : tern__body_clamp(m->body, c, s->dim[i]);
+    }
+    m->reg = tern__body_value(m->body, n->in[0], from);
+    for (int i = 0; i < s->rank && map.mode == TERN__PAD_CONSTANT; i++) {
+        if (map.before[i] <= 0 && to->dim[i] + -map.before[i] <= s->dim[i])
+            continue; /* the whole axis lies inside */
+        int no = tern__body_const(m->body, tern__dtype_of(m->body->g, n->in[0]), map.value);
+        m->reg = tern__body_range(m->body, m->coord[i], map.before[i], map.before[i] + s->dim[i], m->reg, no);
+    }
+    return TERN_OK;
+}
+
 TERN_OP(pad) = {
     .name = "pad",
     .doc = "y = x with pads elements before (all axes) and after (all axes): value, the nearest edge element, or a reflection without "
@@ -168,4 +190,5 @@ TERN_OP(pad) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .move = move,
 };

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "codegen/move.h"
 #include "ops/common.h"
 
 static const tern__attr_decl attrs[] = {{.name = "shape", .type = TERN_ATTR_INTS, .required = true}};
@@ -73,6 +74,15 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static tern_status move(tern__emit_move *m, const tern__node *n)
+{
+    tern__aff from[TERN_MAX_RANK];
+    const tern_graph *g = m->body->g;
+    tern__move_reshape(m->body, tern__shape_of(g, n->out[0]), m->coord, tern__shape_of(g, n->in[0]), from);
+    m->reg = tern__body_value(m->body, n->in[0], from);
+    return TERN_OK;
+}
+
 TERN_OP(reshape) = {
     .name = "reshape",
     .doc = "y = the elements of x in row-major order under shape; 0 copies x's extent, -1 is what is left",
@@ -87,4 +97,6 @@ TERN_OP(reshape) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .reshapes = true,
+    .move = move,
 };

@@ -38,4 +38,6 @@ TERN_OP(reshape_as) = {
     .infer = infer,
     .grad = grad,
     .expand = expand,
+    .shape_only = 2,
+    .reshapes = true,
 };

@@ -52,4 +52,5 @@ TERN_OP(size) = {
     .infer = infer,
     .grad = grad,
     .expand = expand,
+    .shape_only = 1,
 };

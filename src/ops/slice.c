@@ -1,6 +1,7 @@
 /* slice: every step-th element between a start and an end along chosen axes. */
 #include <inttypes.h>
 
+#include "codegen/body.h"
 #include "ops/movement.h"
 
 enum { STARTS, ENDS, AXES, STEPS };
@@ -147,6 +148,18 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static tern_status move(tern__emit_move *m, const tern__node *n)
+{
+    const tern_shape *s = tern__shape_of(m->body->g, n->in[0]);
+    tern__slice_map map;
+    TERN_TRY(tern__slice_map_of(n, s, &map));
+    tern__aff from[TERN_MAX_RANK];
+    for (int i = 0; i < s->rank; i++)
+        from[i] = tern__aff_axpy(tern__aff_const(map.begin[i]), map.step[i], m->coord[i]);
+    m->reg = tern__body_value(m->body, n->in[0], from);
+    return TERN_OK;
+}
+
 TERN_OP(slice) = {
     .name = "slice",
     .doc = "y = the elements of x from starts up to but not including ends, every steps-th, along axes (none given: the first ones); "
@@ -162,4 +175,5 @@ TERN_OP(slice) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .move = move,
 };

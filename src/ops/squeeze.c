@@ -57,4 +57,5 @@ TERN_OP(squeeze) = {
     .infer = infer,
     .grad = grad,
     .expand = expand,
+    .reshapes = true,
 };

@@ -1,6 +1,7 @@
 /* transpose: axes in another order. */
 #include <inttypes.h>
 
+#include "codegen/body.h"
 #include "ops/movement.h"
 
 static const tern__attr_decl attrs[] = {{.name = "perm", .type = TERN_ATTR_INTS}};
@@ -64,6 +65,17 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static tern_status move(tern__emit_move *m, const tern__node *n)
+{
+    int perm[TERN_MAX_RANK], rank = tern__shape_of(m->body->g, n->in[0])->rank;
+    TERN_TRY(tern__transpose_perm(n, rank, perm));
+    tern__aff from[TERN_MAX_RANK];
+    for (int i = 0; i < rank; i++)
+        from[perm[i]] = m->coord[i];
+    m->reg = tern__body_value(m->body, n->in[0], from);
+    return TERN_OK;
+}
+
 TERN_OP(transpose) = {
     .name = "transpose",
     .doc = "y = x with its axes in the order perm: axis i of y is axis perm[i] of x; none given: reversed",
@@ -78,4 +90,5 @@ TERN_OP(transpose) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .move = move,
 };

@@ -54,4 +54,5 @@ TERN_OP(unsqueeze) = {
     .infer = infer,
     .grad = grad,
     .expand = expand,
+    .reshapes = true,
 };

@@ -1,0 +1,498 @@
+/* Building a session: passes, groups, one program, and the plans that launch its kernels. */
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "compile/session_impl.h"
+#include "passes/pass.h"
+#include "program/program.h"
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* --- Graph --- */
+
+int64_t tern__bytes_unfused(const tern_graph *g)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const tern__node *n = g->nodes[i];
+        if (n->op->reshapes)
+            continue;
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] != TERN_NONE && !(n->op->shape_only >> k & 1))
+                bytes += (int64_t)tern__type_bytes(tern__type_of(g, n->in[k]));
+        for (int k = 0; k < n->n_out; k++)
+            bytes += (int64_t)tern__type_bytes(tern__type_of(g, n->out[k]));
+    }
+    return bytes;
+}
+
+static int64_t bytes_lower(const tern_graph *g)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < g->n_values; i++)
+        if (g->values[i].kind != TERN__VALUE_NODE)
+            bytes += (int64_t)tern__type_bytes(&g->values[i].type);
+    for (int i = 0; i < g->n_outputs; i++)
+        bytes += (int64_t)tern__type_bytes(tern__type_of(g, g->outputs[i].value));
+    for (int i = 0; i < g->n_assigns; i++)
+        bytes += (int64_t)tern__type_bytes(tern__type_of(g, g->assigns[i].value));
+    return bytes;
+}
+
+/* Replaces *g by what a step makes of it. */
+static tern_status become(tern_graph **g, tern_status st, tern_graph *next)
+{
+    if (st != TERN_OK)
+        return st;
+    tern_graph_destroy(*g);
+    *g = next;
+    return TERN_OK;
+}
+
+static tern_status prepare_graph(tern_session *s, const tern_graph *g, const tern_session_params *p, tern_graph **out)
+{
+    TERN_TRY(tern__passes_check(p->disable));
+    tern_graph *now = NULL, *next = NULL;
+    TERN_TRY(tern_graph_clone(g, &now));
+    tern_status st = TERN_OK;
+    if (p->freeze && p->store)
+        st = tern_store_into_graph(p->store, now);
+    if (st == TERN_OK && p->input_shapes)
+        st = become(&now, tern__graph_bind_shapes(now, p->input_shapes, &next), next);
+    if (st == TERN_OK && p->freeze)
+        st = become(&now, tern__graph_freeze(now, &next), next);
+    if (st == TERN_OK) {
+        s->info.bytes_unfused = tern__bytes_unfused(now);
+        st = become(&now, tern__passes_run(now, p->disable, &next), next);
+    }
+    if (st == TERN_OK) {
+        s->info.bytes_lower = bytes_lower(now);
+        s->info.n_nodes = now->n_nodes;
+    }
+    if (st == TERN_OK && !tern__pass_disabled(p->disable, "layout"))
+        st = become(&now, tern__layout_pass(s->device, p->force_impl, now, &next), next);
+    if (st != TERN_OK) {
+        tern_graph_destroy(now);
+        return st;
+    }
+    *out = now;
+    return TERN_OK;
+}
+
+/* --- Program --- */
+
+static tern_status assemble(tern_session *s)
+{
+    tern__compile *c = &s->c;
+    for (int i = 0; i < c->n_groups; i++)
+        TERN_TRY(tern__lower_group(c, c->groups[i]));
+    TERN_TRY(tern__source_append(&s->source, "lib/io.clh"));
+    TERN_TRY(tern__print_needs(&c->needs, &s->source));
+    for (int i = 0; i < c->n_groups; i++)
+        for (int k = 0; k < c->groups[i]->n_kerns; k++)
+            TERN_TRY(tern__kern_text(c->groups[i]->kerns[k], c->g, &s->source));
+    return s->source.failed ? tern__fail(TERN_E_NOMEM, "session: no memory for the kernels' text") : TERN_OK;
+}
+
+/* --- Slots --- */
+
+static tern_value root(const tern_session *s, tern_value v)
+{
+    return tern__alias_of(&s->c, v);
+}
+
+static size_t value_bytes(const tern_session *s, tern_value v)
+{
+    return TERN_MAX(tern__type_bytes(tern__type_of(s->c.g, v)), (size_t)4);
+}
+
+static bool is_node(const tern_session *s, tern_value v)
+{
+    return tern__value_at(s->c.g, v)->kind == TERN__VALUE_NODE;
+}
+
+/* The first graph output that is v itself, made by a kernel; -1 none. */
+static int output_of(const tern_session *s, tern_value v)
+{
+    for (int i = 0; i < s->c.g->n_outputs; i++)
+        if (s->c.g->outputs[i].value == v && is_node(s, v))
+            return i;
+    return -1;
+}
+
+static tern_status value_slot(tern_session *s, tern__plan *plan, int *slots, tern_value v, int *slot)
+{
+    v = root(s, v);
+    if (slots[v] < 0) {
+        bool bound = !is_node(s, v) || output_of(s, v) >= 0;
+        TERN_TRY(tern__plan_add_slot(plan, bound ? TERN__SLOT_BOUND : TERN__SLOT_ARENA, value_bytes(s, v), &slots[v]));
+    }
+    *slot = slots[v];
+    return TERN_OK;
+}
+
+static tern_status temp_slot(tern_session *s, bool prepare, int t, int *slot)
+{
+    const tern__slot_info *info = &s->c.slots[t];
+    int *at = prepare ? &s->temp_prepare[t] : &s->temp_slot[t];
+    if (*at < 0) {
+        tern__slot_kind kind = !info->prepare ? TERN__SLOT_ARENA : prepare ? TERN__SLOT_OWNED : TERN__SLOT_BOUND;
+        TERN_TRY(tern__plan_add_slot(prepare ? s->prepare : s->plan, kind, info->size, at));
+    }
+    *slot = *at;
+    return TERN_OK;
+}
+
+static tern_status add_launch(tern_session *s, const tern__kern *k, int group)
+{
+    tern__plan *plan = k->prepare ? s->prepare : s->plan;
+    int *slots = k->prepare ? s->prepare_slot_of : s->slot_of;
+    tern__plan_arg *args = tern__alloc_array((size_t)(k->n_args + k->params.n) + 1, sizeof *args);
+    if (!args)
+        return tern__fail(TERN_E_NOMEM, "session: a launch");
+    tern_status st = TERN_OK;
+    int n = 0;
+    /* Fused kernels take their parameters first, templates their fixed arguments. */
+    for (int turn = 0; turn < 2 && st == TERN_OK; turn++) {
+        bool params = (turn == 0) == (k->template_name == NULL);
+        for (int i = 0; params && i < k->params.n && st == TERN_OK; i++) {
+            if (!k->template_name && !k->uses[i])
+                continue;
+            tern__plan_arg *a = &args[n++];
+            a->kind = TERN__PLAN_SLOT;
+            a->writes = k->params.p[i].writes;
+            st = value_slot(s, plan, slots, k->params.p[i].v, &a->slot);
+        }
+        for (int i = 0; !params && i < k->n_args && st == TERN_OK; i++) {
+            const tern__kern_arg *from = &k->args[i];
+            tern__plan_arg *a = &args[n++];
+            a->writes = from->writes;
+            a->size = from->size;
+            memcpy(a->scalar, from->scalar, sizeof a->scalar);
+            a->kind = from->kind == TERN__KARG_SCALAR ? TERN__PLAN_SCALAR : from->kind == TERN__KARG_LOCAL ? TERN__PLAN_LOCAL : TERN__PLAN_SLOT;
+            if (from->kind == TERN__KARG_VALUE)
+                st = value_slot(s, plan, slots, from->v, &a->slot);
+            else if (from->kind == TERN__KARG_SLOT)
+                st = temp_slot(s, k->prepare, from->slot, &a->slot);
+        }
+    }
+    if (st == TERN_OK) {
+        tern__plan_launch l = {.kernel = k->name, .program = 0, .group = group, .dims = k->dims, .args = args, .n_args = n};
+        memcpy(l.global, k->global, sizeof l.global);
+        memcpy(l.local, k->local, sizeof l.local);
+        st = tern__plan_add_launch(plan, &l);
+    }
+    tern__free(args);
+    return st;
+}
+
+/* --- Sharing memory --- */
+
+/* When each value is last read, counting kernels of the run in order. */
+static void last_reads(const tern_session *s, int *last)
+{
+    for (int v = 0; v < s->c.g->n_values; v++)
+        last[v] = -1;
+    int at = 0;
+    for (int i = 0; i < s->c.n_groups; i++)
+        for (int k = 0; k < s->c.groups[i]->n_kerns; k++, at++) {
+            const tern__kern *kn = s->c.groups[i]->kerns[k];
+            for (int p = 0; p < kn->params.n; p++)
+                if (kn->params.p[p].reads && (kn->template_name || kn->uses[p]))
+                    last[root(s, kn->params.p[p].v)] = at;
+            for (int a = 0; a < kn->n_args; a++)
+                if (kn->args[a].kind == TERN__KARG_VALUE)
+                    last[root(s, kn->args[a].v)] = at;
+        }
+    for (int i = 0; i < s->n_tail; i++)
+        last[root(s, s->tail[i].from)] = at;
+}
+
+static bool is_fixed_arg(const tern_session *s, const tern__kern *k, tern_value v)
+{
+    for (int a = 0; a < k->n_args; a++)
+        if (k->args[a].kind == TERN__KARG_VALUE && root(s, k->args[a].v) == v)
+            return true;
+    return false;
+}
+
+/* May parameter o of k lie where value v does? v is read by k at most through parameter p. */
+static bool may_share(const tern_session *s, const tern__kern *k, int o, tern_value v)
+{
+    if (is_fixed_arg(s, k, v))
+        return false;
+    for (int p = 0; p < k->params.n; p++)
+        if (k->params.p[p].reads && root(s, k->params.p[p].v) == v && (k->load_reads[p] || !(k->in_place[o] >> p & 1)))
+            return false;
+    return true;
+}
+
+/* The variable that takes value v's place without a copy, if order and indices allow. at: the kernel that writes v. */
+static tern_value variable_home(const tern_session *s, const tern__kern *k, int o, int at, const int *last)
+{
+    tern_value v = k->params.p[o].v;
+    for (int i = 0; i < s->c.g->n_assigns; i++) {
+        tern_value var = s->c.g->assigns[i].variable;
+        if (s->c.g->assigns[i].value == v && last[var] <= at && (last[var] < at || may_share(s, k, o, var)))
+            return var;
+    }
+    return TERN_NONE;
+}
+
+/* An operand that dies here and whose memory the result may take. */
+static tern_value dying_operand(const tern_session *s, const tern__kern *k, int o, int at, const int *last, const bool *taken)
+{
+    for (int p = 0; p < k->params.n; p++) {
+        tern_value v = root(s, k->params.p[p].v);
+        if ((k->in_place[o] >> p & 1) && !taken[v] && is_node(s, v) && output_of(s, v) < 0 && s->slot_of[v] >= 0 && last[v] == at && may_share(s, k, o, v) &&
+            value_bytes(s, v) >= value_bytes(s, k->params.p[o].v))
+            return v;
+    }
+    return TERN_NONE;
+}
+
+static tern_status share_results(tern_session *s, const tern__kern *k, int at, const int *last, bool *taken, bool *assigned)
+{
+    for (int o = 0; o < k->params.n; o++) {
+        tern_value v = k->params.p[o].v;
+        if (!k->params.p[o].writes || k->params.p[o].reads || s->slot_of[v] >= 0 || output_of(s, v) >= 0)
+            continue;
+        tern_value home = variable_home(s, k, o, at, last);
+        if (home != TERN_NONE && !taken[home]) {
+            for (int i = 0; i < s->c.g->n_assigns; i++)
+                if (s->c.g->assigns[i].variable == home)
+                    assigned[i] = true;
+        } else {
+            home = dying_operand(s, k, o, at, last, taken);
+        }
+        if (home == TERN_NONE)
+            continue;
+        taken[home] = true;
+        int of, slot;
+        TERN_TRY(value_slot(s, s->plan, s->slot_of, home, &of));
+        TERN_TRY(tern__plan_add_slot(s->plan, TERN__SLOT_ARENA, value_bytes(s, v), &slot));
+        TERN_TRY(tern__plan_alias_slot(s->plan, slot, of));
+        s->slot_of[v] = slot;
+    }
+    return TERN_OK;
+}
+
+/* --- Plans --- */
+
+/* Outputs that no kernel writes for themselves. Sources of copies must outlive the run's last kernel. */
+static tern_status find_output_copies(tern_session *s)
+{
+    const tern_graph *g = s->c.g;
+    s->tail = tern__alloc_array((size_t)(g->n_outputs + g->n_assigns) + 1, sizeof *s->tail);
+    if (!s->tail)
+        return tern__fail(TERN_E_NOMEM, "session: %d results", g->n_outputs);
+    for (int i = 0; i < g->n_outputs; i++) {
+        s->output_in_plan[i] = output_of(s, g->outputs[i].value) == i;
+        if (!s->output_in_plan[i])
+            s->tail[s->n_tail++] = (tern__tail_copy){.from = g->outputs[i].value, .output = i, .assign = -1};
+    }
+    return TERN_OK;
+}
+
+static tern_status add_assign_copies(tern_session *s, const bool *assigned)
+{
+    const tern_graph *g = s->c.g;
+    for (int i = 0; i < g->n_assigns; i++) {
+        if (assigned[i])
+            continue;
+        tern_value from = g->assigns[i].value;
+        tern__tail_copy *t = &s->tail[s->n_tail++];
+        *t = (tern__tail_copy){.from = from, .output = -1, .assign = i};
+        if (tern__value_at(g, root(s, from))->kind == TERN__VALUE_VARIABLE)
+            TERN_TRY(tern__buffer_create(s->device, value_bytes(s, from), &t->stage));
+    }
+    for (int i = 0; i < s->n_tail; i++) {
+        int slot;
+        TERN_TRY(value_slot(s, s->plan, s->slot_of, s->tail[i].from, &slot));
+        tern__plan_keep_slot(s->plan, slot);
+    }
+    return TERN_OK;
+}
+
+static tern_status record(tern_session *s)
+{
+    const tern_graph *g = s->c.g;
+    int *last = tern__alloc_array((size_t)g->n_values + 1, sizeof *last);
+    bool *taken = tern__alloc_array((size_t)g->n_values + 1, sizeof *taken);
+    bool *assigned = tern__alloc_array((size_t)g->n_assigns + 1, sizeof *assigned);
+    tern_status st = last && taken && assigned ? find_output_copies(s) : tern__fail(TERN_E_NOMEM, "session: %d values", g->n_values);
+    if (st == TERN_OK)
+        last_reads(s, last);
+    /* A result that an output copies from stays where it is. */
+    for (int i = 0; i < s->n_tail && st == TERN_OK; i++)
+        taken[root(s, s->tail[i].from)] = true;
+    int at = 0;
+    for (int i = 0; i < s->c.n_groups && st == TERN_OK; i++)
+        for (int k = 0; k < s->c.groups[i]->n_kerns && st == TERN_OK; k++, at++) {
+            const tern__kern *kn = s->c.groups[i]->kerns[k];
+            if (!kn->prepare)
+                st = share_results(s, kn, at, last, taken, assigned);
+            if (st == TERN_OK)
+                st = add_launch(s, kn, i);
+        }
+    if (st == TERN_OK)
+        st = add_assign_copies(s, assigned);
+    tern__free(last);
+    tern__free(taken);
+    tern__free(assigned);
+    return st;
+}
+
+static tern_status constant_buffer(tern_session *s, tern_value v, tern__buffer **out)
+{
+    if (!s->const_buffer[v]) {
+        const tern__value *x = tern__value_at(s->c.g, v);
+        size_t bytes = tern__type_bytes(&x->type);
+        TERN_TRY(tern__buffer_create(s->device, TERN_MAX(bytes, (size_t)4), &s->const_buffer[v]));
+        if (bytes)
+            TERN_TRY(tern__buffer_write(s->const_buffer[v], 0, x->data->data, bytes));
+        s->info.constant_bytes += (int64_t)bytes;
+    }
+    *out = s->const_buffer[v];
+    return TERN_OK;
+}
+
+/* Memory for inputs, outputs, constants and variables. */
+static tern_status bind_values(tern_session *s, tern__plan *plan, const int *slots)
+{
+    const tern_graph *g = s->c.g;
+    for (tern_value v = 0; v < g->n_values; v++) {
+        const tern__value *x = tern__value_at(g, v);
+        tern__buffer *b = NULL;
+        if (slots[v] < 0 || x->kind == TERN__VALUE_NODE || x->kind == TERN__VALUE_INPUT)
+            continue;
+        if (x->kind == TERN__VALUE_CONST)
+            TERN_TRY(constant_buffer(s, v, &b));
+        else
+            TERN_TRY(tern__store_variable(s->store, g, v, &b));
+        TERN_TRY(tern__plan_bind(plan, slots[v], b));
+    }
+    return TERN_OK;
+}
+
+static tern_status bind_ends(tern_session *s)
+{
+    const tern_graph *g = s->c.g;
+    for (int i = 0; i < g->n_inputs; i++) {
+        tern_value v = g->inputs[i];
+        TERN_TRY(tern__buffer_create(s->device, value_bytes(s, v), &s->input_buffer[i]));
+        if (s->slot_of[v] >= 0)
+            TERN_TRY(tern__plan_bind(s->plan, s->slot_of[v], s->input_buffer[i]));
+    }
+    for (int i = 0; i < g->n_outputs; i++) {
+        tern_value v = g->outputs[i].value;
+        TERN_TRY(tern__buffer_create(s->device, value_bytes(s, v), &s->output_buffer[i]));
+        if (s->output_in_plan[i])
+            TERN_TRY(tern__plan_bind(s->plan, s->slot_of[v], s->output_buffer[i]));
+    }
+    for (int i = 0; i < g->n_assigns; i++) {
+        /* Sessions that only write a variable know it as well. */
+        tern__buffer *b;
+        TERN_TRY(tern__store_variable(s->store, g, g->assigns[i].variable, &b));
+    }
+    return TERN_OK;
+}
+
+static tern_status bind_packed(tern_session *s)
+{
+    for (int t = 0; t < s->c.n_slots; t++)
+        if (s->c.slots[t].prepare && s->temp_slot[t] >= 0 && s->temp_prepare[t] >= 0) {
+            TERN_TRY(tern__plan_bind(s->plan, s->temp_slot[t], tern__plan_slot_buffer(s->prepare, s->temp_prepare[t])));
+            s->info.constant_bytes += (int64_t)s->c.slots[t].size;
+        }
+    return TERN_OK;
+}
+
+static int *minus_ones(int n)
+{
+    int *a = tern__alloc_array((size_t)n + 1, sizeof *a);
+    for (int i = 0; a && i <= n; i++)
+        a[i] = -1;
+    return a;
+}
+
+static tern_status make_tables(tern_session *s)
+{
+    const tern_graph *g = s->c.g;
+    s->slot_of = minus_ones(g->n_values);
+    s->prepare_slot_of = minus_ones(g->n_values);
+    s->temp_slot = minus_ones(s->c.n_slots);
+    s->temp_prepare = minus_ones(s->c.n_slots);
+    s->const_buffer = tern__alloc_array((size_t)g->n_values + 1, sizeof *s->const_buffer);
+    s->input_buffer = tern__alloc_array((size_t)g->n_inputs + 1, sizeof *s->input_buffer);
+    s->output_buffer = tern__alloc_array((size_t)g->n_outputs + 1, sizeof *s->output_buffer);
+    s->output_in_plan = tern__alloc_array((size_t)g->n_outputs + 1, sizeof *s->output_in_plan);
+    bool ok = s->slot_of && s->prepare_slot_of && s->temp_slot && s->temp_prepare && s->const_buffer && s->input_buffer && s->output_buffer &&
+              s->output_in_plan;
+    return ok ? TERN_OK : tern__fail(TERN_E_NOMEM, "session: tables for %d values", g->n_values);
+}
+
+static tern_status make_plans(tern_session *s)
+{
+    TERN_TRY(make_tables(s));
+    TERN_TRY(tern__plan_create(s->device, &s->plan));
+    TERN_TRY(tern__plan_create(s->device, &s->prepare));
+    TERN_TRY(record(s));
+    TERN_TRY(tern__plan_finish(s->plan, &s->program, s->program ? 1 : 0));
+    TERN_TRY(tern__plan_finish(s->prepare, &s->program, s->program ? 1 : 0));
+    TERN_TRY(bind_values(s, s->plan, s->slot_of));
+    TERN_TRY(bind_values(s, s->prepare, s->prepare_slot_of));
+    TERN_TRY(bind_ends(s));
+    TERN_TRY(bind_packed(s));
+    return tern__plan_run(s->prepare);
+}
+
+static void fill_info(tern_session *s)
+{
+    tern_plan_info *i = &s->info;
+    i->n_groups = s->c.n_groups;
+    for (int k = 0; k < s->c.n_groups; k++) {
+        const tern__group *gr = s->c.groups[k];
+        i->bytes_fused += gr->bytes_fused;
+        i->flops += gr->flops;
+        for (int j = 0; j < gr->n_kerns; j++)
+            i->n_kernels += !gr->kerns[j]->prepare;
+    }
+    i->n_launches = tern__plan_n_launches(s->plan);
+    i->arena_bytes = (int64_t)tern__plan_arena_bytes(s->plan);
+    i->arena_lower_bytes = (int64_t)tern__plan_arena_lower_bytes(s->plan);
+    for (int k = 0; k < s->c.g->n_variables; k++)
+        i->variable_bytes += (int64_t)tern__type_bytes(tern__type_of(s->c.g, s->c.g->variables[k]));
+    for (int k = 0; k < s->n_tail; k++)
+        i->bytes_fused += 2 * (int64_t)tern__type_bytes(tern__type_of(s->c.g, s->tail[k].from));
+}
+
+tern_status tern__session_build(tern_session *s, const tern_graph *g, const tern_session_params *p)
+{
+    double start = now_s();
+    tern__compile *c = &s->c;
+    c->device = s->device;
+    c->family = s->device->family;
+    c->force_impl = p->force_impl;
+    TERN_TRY(prepare_graph(s, g, p, &c->g));
+    TERN_TRY(tern__fuse(c, !tern__pass_disabled(p->disable, "fuse")));
+    TERN_TRY(assemble(s));
+    double build = now_s();
+    if (c->n_groups) {
+        TERN_TRY(tern__program_build(s->device, tern__str_text(&s->source), s->source.len, "-cl-std=CL1.2", &s->cached, &s->program));
+        s->info.n_programs = 1;
+        s->info.n_programs_cached = s->cached;
+    }
+    s->info.build_s = now_s() - build;
+    TERN_TRY(make_plans(s));
+    fill_info(s);
+    s->info.compile_s = now_s() - start;
+    return TERN_OK;
+}

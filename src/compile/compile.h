@@ -1,0 +1,118 @@
+/* The compiler's own data: groups of nodes, the kernels they become, and the plan made of them. */
+#ifndef TERN_COMPILE_COMPILE_H
+#define TERN_COMPILE_COMPILE_H
+
+#include <tern/session.h>
+
+#include "codegen/fused.h"
+#include "compile/lower.h"
+#include "exec/plan.h"
+
+/* A fixed argument of a template's kernel. */
+typedef struct tern__kern_arg {
+    enum { TERN__KARG_VALUE, TERN__KARG_SLOT, TERN__KARG_SCALAR, TERN__KARG_LOCAL } kind;
+    tern_value v;
+    int slot;         /* SLOT: index into the compile's slots */
+    bool writes;
+    uint8_t scalar[8];
+    size_t size;
+} tern__kern_arg;
+
+struct tern__kern {
+    tern__lower *l;
+    const char *template_name;   /* NULL: code holds the kernel */
+    tern__str defines, undefs, hooks, code;
+    tern__params params;         /* the hooks' buffers, or a fused kernel's */
+    unsigned char uses[48];      /* which params are taken (fused kernels) */
+    bool load_reads[48];         /* params that load hooks read */
+    uint64_t in_place[48];       /* see tern__fused_code */
+    tern__kern_arg *args;        /* fixed ones; for fused kernels those after the params */
+    int n_args, cap_args;
+    int dims;
+    size_t global[3], local[3];
+    bool prepare;                /* runs once at load time */
+    bool failed;
+    char name[80];
+};
+
+typedef struct tern__group {
+    int *nodes;                  /* indices into the graph, in order */
+    int n_nodes, cap_nodes;
+    int anchor;                  /* node lowered through impl; -1: fused kernels */
+    const tern__impl *impl;
+    tern_value *outs;            /* results in memory */
+    int n_outs;
+    tern__kern **kerns;
+    int n_kerns, cap_kerns;
+    struct tern__lower *lower;   /* what its kernels point to */
+    tern__str ops, name;
+    int64_t bytes_unfused, bytes_fused, flops;
+} tern__group;
+
+/* Memory of the compiler's own beside the values': workspaces and packed operands. */
+typedef struct tern__slot_info {
+    size_t size;
+    bool packed;                 /* holds a repacked operand */
+    bool prepare;                /* made at load time, lives with the session */
+    tern_value of;               /* packed: of which value, under which key */
+    char key[48];
+} tern__slot_info;
+
+typedef struct tern__compile {
+    tern_device *device;
+    tern_graph *g;               /* after passes and layout; owned */
+    tern__family family;
+    const char *force_impl;
+    int *group_of;               /* per node: its group, -1: inlined where it is used */
+    const tern__impl **impl_of;  /* per node: chosen implementation, NULL: codegen's */
+    bool *direct;                /* per value: some kernel reads or writes it as a whole buffer argument */
+    int *first_use, *next_use, *use_node; /* consumers of a value: linked lists over (use_node, next_use) */
+    int n_uses;
+    bool *is_output;             /* per value: leaves the graph (output or assignment) */
+    tern__group **groups;        /* after fusion, in the order they run */
+    int n_groups;
+    tern__slot_info *slots;
+    int n_slots, cap_slots;
+    tern__needs needs;
+} tern__compile;
+
+struct tern__lower {
+    tern__compile *c;
+    tern__group *group;
+};
+
+/* --- Fusion (fuse.c) --- */
+/* Chooses implementations, then forms groups. fuse false: a group per node. Fills groups (outs included). */
+tern_status tern__fuse(tern__compile *c, bool fuse);
+/* Is v computed by its consumers rather than kept? (movement and sources that nobody needs as a buffer) */
+bool tern__is_inlined(const tern__compile *c, tern_value v);
+/* A value whose bytes are those of another (reshape of something plain in memory): that one; else v itself. */
+tern_value tern__alias_of(const tern__compile *c, tern_value v);
+/* group->outs from what is used outside. */
+tern_status tern__group_outputs(const tern__compile *c, tern__group *gr);
+/* inside() of codegen for one group. */
+bool tern__group_inside(const void *lower, tern_value v);
+
+/* Frees everything inside, groups and graph included. */
+void tern__compile_finish(tern__compile *c);
+
+/* --- Lowering (lower.c) --- */
+tern_status tern__lower_group(tern__compile *c, tern__group *gr);
+/* Would the group's hooks work out? Dry run for fusion. */
+bool tern__lower_possible(tern__compile *c, tern__group *gr);
+void tern__kern_destroy(tern__kern *k);
+/* The whole text of a kernel with its defines and hooks. */
+tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str *out);
+/* A group's account: bytes of each buffer of each kernel once. */
+void tern__group_account(const tern__compile *c, tern__group *gr);
+
+/* --- Layout (layout.c) --- */
+/* Gives blocked layouts to what the implementations want so, with reorder nodes at the borders. */
+tern_status tern__layout_pass(tern_device *d, const char *force_impl, const tern_graph *in, tern_graph **out);
+
+/* The implementation of an anchor: the forced one, or the first that accepts. NULL impl with TERN_OK: codegen does it. */
+tern_status tern__choose_impl(const tern__compile *c, const tern__node *n, const tern__impl **out);
+/* "op=name,..." lookup: the forced implementation's name for an op, or NULL. len receives its length. */
+const char *tern__forced(const char *force, const char *op, int *len);
+
+#endif

@@ -1,0 +1,481 @@
+/* Forming groups: which nodes become one kernel. Greedy along the graph's order, each merge tried against codegen itself,
+ * kept when it is possible and leaves the groups without a cycle. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "compile/compile.h"
+
+enum { MAX_GROUP_NODES = 64 };
+
+static bool is_light(const tern__node *n)
+{
+    return n->op->trait == TERN__MOVEMENT || n->op->trait == TERN__SOURCE;
+}
+
+static const tern__node *node_at(const tern__compile *c, int i)
+{
+    return c->g->nodes[i];
+}
+
+static int node_of(const tern__compile *c, tern_value v)
+{
+    const tern__value *x = tern__value_at(c->g, v);
+    return x->kind == TERN__VALUE_NODE ? x->node : -1;
+}
+
+bool tern__is_inlined(const tern__compile *c, tern_value v)
+{
+    int n = node_of(c, v);
+    return n >= 0 && c->group_of[n] < 0;
+}
+
+/* Same bytes in the same order, both plain: the result needs no memory of its own. */
+static bool reshapes_in_place(const tern__compile *c, const tern__node *n)
+{
+    return n->op->reshapes && tern__type_of(c->g, n->in[0])->layout.kind == TERN__PLAIN && tern__type_of(c->g, n->out[0])->layout.kind == TERN__PLAIN;
+}
+
+tern_value tern__alias_of(const tern__compile *c, tern_value v)
+{
+    for (int n = node_of(c, v); n >= 0 && c->group_of[n] < 0 && reshapes_in_place(c, node_at(c, n)); n = node_of(c, v))
+        v = node_at(c, n)->in[0];
+    return v;
+}
+
+/* --- Uses --- */
+
+static tern_status list_uses(tern__compile *c)
+{
+    const tern_graph *g = c->g;
+    int total = 0, nv = g->n_values;
+    for (int i = 0; i < g->n_nodes; i++)
+        total += g->nodes[i]->n_in;
+    c->first_use = tern__alloc_array((size_t)nv + 1, sizeof *c->first_use);
+    c->next_use = tern__alloc_array((size_t)total + 1, sizeof *c->next_use);
+    c->use_node = tern__alloc_array((size_t)total + 1, sizeof *c->use_node);
+    c->is_output = tern__alloc_array((size_t)nv + 1, sizeof *c->is_output);
+    c->direct = tern__alloc_array((size_t)nv + 1, sizeof *c->direct);
+    c->group_of = tern__alloc_array((size_t)g->n_nodes + 1, sizeof *c->group_of);
+    c->impl_of = tern__alloc_array((size_t)g->n_nodes + 1, sizeof *c->impl_of);
+    c->groups = tern__alloc_array((size_t)g->n_nodes + 1, sizeof *c->groups);
+    if (!c->first_use || !c->next_use || !c->use_node || !c->is_output || !c->direct || !c->group_of || !c->impl_of || !c->groups)
+        return tern__fail(TERN_E_NOMEM, "compile: tables for %d nodes", g->n_nodes);
+    for (int v = 0; v < nv; v++)
+        c->first_use[v] = -1;
+    for (int i = g->n_nodes - 1; i >= 0; i--)
+        for (int k = 0; k < g->nodes[i]->n_in; k++) {
+            tern_value v = g->nodes[i]->in[k];
+            if (v == TERN_NONE)
+                continue;
+            c->use_node[c->n_uses] = i;
+            c->next_use[c->n_uses] = c->first_use[v];
+            c->first_use[v] = c->n_uses++;
+        }
+    for (int i = 0; i < g->n_outputs; i++)
+        c->is_output[g->outputs[i].value] = true;
+    for (int i = 0; i < g->n_assigns; i++)
+        c->is_output[g->assigns[i].value] = true;
+    return TERN_OK;
+}
+
+/* --- What must lie in memory --- */
+
+/* Backwards, so that what a reshape needs is known before its operand is looked at. */
+static void settle_light_nodes(tern__compile *c, bool fuse)
+{
+    const tern_graph *g = c->g;
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
+        const tern__node *n = node_at(c, i);
+        c->group_of[i] = i;
+        if (c->impl_of[i]) {
+            for (int k = 0; k < n->n_in; k++)
+                if (n->in[k] != TERN_NONE && !(c->impl_of[i]->prologue >> k & 1))
+                    c->direct[n->in[k]] = true;
+            continue;
+        }
+        if (!is_light(n))
+            continue;
+        bool needed = !fuse, leaves = false;
+        for (int k = 0; k < n->n_out; k++) {
+            needed |= c->direct[n->out[k]] || c->is_output[n->out[k]];
+            leaves |= c->is_output[n->out[k]];
+        }
+        if (needed && !leaves && reshapes_in_place(c, n)) {
+            c->direct[n->in[0]] = true;
+            needed = false;
+        }
+        if (!needed)
+            c->group_of[i] = -1;
+    }
+}
+
+/* --- Groups --- */
+
+static void group_destroy(tern__group *gr)
+{
+    if (!gr)
+        return;
+    for (int i = 0; i < gr->n_kerns; i++)
+        tern__kern_destroy(gr->kerns[i]);
+    tern__free(gr->kerns);
+    tern__free(gr->lower);
+    tern__free(gr->nodes);
+    tern__free(gr->outs);
+    tern__str_finish(&gr->ops);
+    tern__str_finish(&gr->name);
+    tern__free(gr);
+}
+
+static tern__group *group_create(int node, bool anchor)
+{
+    tern__group *gr = tern__alloc(sizeof *gr);
+    if (!gr || !TERN_GROW(gr->nodes, 0, gr->cap_nodes)) {
+        group_destroy(gr);
+        tern__fail(TERN_E_NOMEM, "compile: a group");
+        return NULL;
+    }
+    gr->nodes[gr->n_nodes++] = node;
+    gr->anchor = anchor ? node : -1;
+    return gr;
+}
+
+/* Is v, made in group gr, read by something that is not computed in gr? Readers that are inlined stand for their own readers. */
+static bool used_outside(const tern__compile *c, tern_value v, int gr)
+{
+    if (c->is_output[v] || c->direct[v])
+        return true;
+    for (int u = c->first_use[v]; u >= 0; u = c->next_use[u]) {
+        int n = c->use_node[u];
+        if (c->group_of[n] == gr)
+            continue;
+        if (c->group_of[n] >= 0)
+            return true;
+        for (int k = 0; k < node_at(c, n)->n_out; k++)
+            if (used_outside(c, node_at(c, n)->out[k], gr))
+                return true;
+    }
+    return false;
+}
+
+tern_status tern__group_outputs(const tern__compile *c, tern__group *gr)
+{
+    int n = 0, index = c->group_of[gr->nodes[0]];
+    for (int i = 0; i < gr->n_nodes; i++)
+        n += node_at(c, gr->nodes[i])->n_out;
+    tern_value *outs = tern__alloc_array((size_t)n + 1, sizeof *outs);
+    if (!outs)
+        return tern__fail(TERN_E_NOMEM, "compile: %d outputs", n);
+    tern__free(gr->outs);
+    gr->outs = outs;
+    gr->n_outs = 0;
+    for (int i = 0; i < gr->n_nodes; i++) {
+        const tern__node *nd = node_at(c, gr->nodes[i]);
+        for (int k = 0; k < nd->n_out; k++)
+            if (used_outside(c, nd->out[k], index))
+                outs[gr->n_outs++] = nd->out[k];
+    }
+    return TERN_OK;
+}
+
+/* Would groups a and b as one be on a cycle? True if some path leaves them, passes another group and comes back. */
+static bool makes_cycle(const tern__compile *c, int a, int b, char *seen, int *stack)
+{
+    memset(seen, 0, (size_t)c->g->n_nodes);
+    int top = 0;
+    /* States: bit 0 reached without, bit 1 with a foreign group in between. Nodes are visited in either state once. */
+    for (int which = 0; which < 2; which++) {
+        const tern__group *gr = c->groups[which ? b : a];
+        for (int i = 0; i < gr->n_nodes; i++)
+            stack[top++] = gr->nodes[i] * 2;
+    }
+    while (top) {
+        int at = stack[--top], n = at / 2, foreign = at & 1;
+        const tern__node *nd = node_at(c, n);
+        for (int k = 0; k < nd->n_out; k++)
+            for (int u = c->first_use[nd->out[k]]; u >= 0; u = c->next_use[u]) {
+                int m = c->use_node[u], g = c->group_of[m];
+                if (g == a || g == b) {
+                    if (foreign)
+                        return true;
+                    continue;
+                }
+                int f = foreign | (g >= 0);
+                if (seen[m] & (1 << f))
+                    continue;
+                seen[m] |= (char)(1 << f);
+                stack[top++] = m * 2 + f;
+                /* The other members of a foreign group run with it. */
+                if (g >= 0)
+                    for (int i = 0; i < c->groups[g]->n_nodes; i++) {
+                        int o = c->groups[g]->nodes[i];
+                        if (!(seen[o] & 2)) {
+                            seen[o] |= 2;
+                            stack[top++] = o * 2 + 1;
+                        }
+                    }
+            }
+    }
+    return false;
+}
+
+static int by_index(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static bool has_reduction(const tern__compile *c, const tern__group *gr)
+{
+    for (int i = 0; i < gr->n_nodes; i++)
+        if (node_at(c, gr->nodes[i])->op->trait == TERN__REDUCTION)
+            return true;
+    return false;
+}
+
+/* The union of two groups under a's index, if codegen can make one kernel of it. *merged tells. */
+static tern_status try_merge(tern__compile *c, int a, int b, char *seen, int *stack, bool *merged)
+{
+    *merged = false;
+    tern__group *ga = c->groups[a], *gb = c->groups[b];
+    if ((ga->anchor >= 0 && gb->anchor >= 0) || ga->n_nodes + gb->n_nodes > MAX_GROUP_NODES)
+        return TERN_OK;
+    if ((ga->anchor >= 0 && has_reduction(c, gb)) || (gb->anchor >= 0 && has_reduction(c, ga)))
+        return TERN_OK;
+    if (makes_cycle(c, a, b, seen, stack))
+        return TERN_OK;
+    tern__group *u = group_create(ga->nodes[0], false);
+    if (!u)
+        return TERN_E_NOMEM;
+    u->anchor = ga->anchor >= 0 ? ga->anchor : gb->anchor;
+    u->impl = ga->impl ? ga->impl : gb->impl;
+    u->n_nodes = 0;
+    for (int i = 0; i < ga->n_nodes + gb->n_nodes; i++) {
+        if (!TERN_GROW(u->nodes, u->n_nodes, u->cap_nodes)) {
+            group_destroy(u);
+            return tern__fail(TERN_E_NOMEM, "compile: a group of %d nodes", u->n_nodes);
+        }
+        u->nodes[u->n_nodes++] = i < ga->n_nodes ? ga->nodes[i] : gb->nodes[i - ga->n_nodes];
+    }
+    qsort(u->nodes, (size_t)u->n_nodes, sizeof *u->nodes, by_index);
+    for (int i = 0; i < gb->n_nodes; i++)
+        c->group_of[gb->nodes[i]] = a;
+    c->groups[a] = u;
+    tern_status st = tern__group_outputs(c, u);
+    if (st == TERN_OK && tern__lower_possible(c, u)) {
+        c->groups[b] = NULL;
+        group_destroy(ga);
+        group_destroy(gb);
+        *merged = true;
+        return TERN_OK;
+    }
+    for (int i = 0; i < gb->n_nodes; i++)
+        c->group_of[gb->nodes[i]] = b;
+    c->groups[a] = ga;
+    group_destroy(u);
+    return st;
+}
+
+/* Does node n read v's group's results as its own elements, or as rows of them? Worth trying when the value is big enough to matter
+ * or the only thing between them. */
+static int64_t operand_bytes(const tern__compile *c, tern_value v)
+{
+    return (int64_t)tern__type_bytes(tern__type_of(c->g, v));
+}
+
+static tern_status merge_operands(tern__compile *c, int i, char *seen, int *stack)
+{
+    const tern__node *n = node_at(c, i);
+    bool tried[64] = {0};
+    int operands = TERN_MIN(n->n_in, 64);
+    for (;;) {
+        int best = -1;
+        for (int k = 0; k < operands; k++) {
+            if (tried[k] || n->in[k] == TERN_NONE || (c->impl_of[i] && !(c->impl_of[i]->prologue >> k & 1)))
+                continue;
+            if (best < 0 || operand_bytes(c, n->in[k]) > operand_bytes(c, n->in[best]))
+                best = k;
+        }
+        if (best < 0)
+            return TERN_OK;
+        tried[best] = true;
+        int p = node_of(c, n->in[best]);
+        if (p < 0 || c->group_of[p] < 0 || c->group_of[p] == c->group_of[i])
+            continue;
+        if (c->impl_of[i] && (c->groups[c->group_of[p]]->anchor >= 0 || used_outside(c, n->in[best], c->group_of[i])))
+            continue; /* a prologue is recomputed at each load: only for what nobody else wants */
+        bool merged;
+        TERN_TRY(try_merge(c, c->group_of[p], c->group_of[i], seen, stack, &merged));
+    }
+}
+
+/* --- Order --- */
+
+/* Does v's computation inside the group come from var through inlined nodes? */
+static bool comes_from(const tern__compile *c, tern_value v, tern_value var)
+{
+    if (v == var)
+        return true;
+    int n = node_of(c, v);
+    if (n < 0 || c->group_of[n] >= 0)
+        return false;
+    for (int k = 0; k < node_at(c, n)->n_in; k++)
+        if (node_at(c, n)->in[k] != TERN_NONE && comes_from(c, node_at(c, n)->in[k], var))
+            return true;
+    return false;
+}
+
+static bool reads_variable(const tern__compile *c, const tern__group *gr, tern_value var)
+{
+    for (int i = 0; i < gr->n_nodes; i++) {
+        const tern__node *n = node_at(c, gr->nodes[i]);
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] != TERN_NONE && comes_from(c, n->in[k], var))
+                return true;
+    }
+    return false;
+}
+
+static void add_producers(const tern__compile *c, tern_value v, int gr, const int *slot, char *edge, int n)
+{
+    int p = node_of(c, v);
+    if (p < 0)
+        return;
+    if (c->group_of[p] >= 0) {
+        if (c->group_of[p] != gr)
+            edge[(size_t)slot[gr] * (size_t)n + (size_t)slot[c->group_of[p]]] = 1;
+        return;
+    }
+    for (int k = 0; k < node_at(c, p)->n_in; k++)
+        if (node_at(c, p)->in[k] != TERN_NONE)
+            add_producers(c, node_at(c, p)->in[k], gr, slot, edge, n);
+}
+
+/* Sorts the groups so that each runs after what it needs, otherwise in the graph's order. */
+static tern_status order_groups(tern__compile *c, int total)
+{
+    int n = 0;
+    int *slot = tern__alloc_array((size_t)total + 1, sizeof *slot);
+    for (int i = 0; i < total && slot; i++)
+        if (c->groups[i])
+            slot[i] = n++;
+    char *edge = tern__alloc_array((size_t)n + 1, (size_t)n + 1);
+    tern__group **sorted = tern__alloc_array((size_t)n + 1, sizeof *sorted), **flat = tern__alloc_array((size_t)n + 1, sizeof *flat);
+    char *done = tern__alloc((size_t)n + 1);
+    tern_status st = TERN_OK;
+    if (!slot || !edge || !sorted || !flat || !done) {
+        st = tern__fail(TERN_E_NOMEM, "compile: order of %d groups", n);
+        goto out;
+    }
+    for (int i = 0; i < total; i++) {
+        if (!c->groups[i])
+            continue;
+        flat[slot[i]] = c->groups[i];
+        for (int k = 0; k < c->groups[i]->n_nodes; k++) {
+            const tern__node *nd = node_at(c, c->groups[i]->nodes[k]);
+            for (int j = 0; j < nd->n_in; j++)
+                if (nd->in[j] != TERN_NONE)
+                    add_producers(c, nd->in[j], i, slot, edge, n);
+        }
+    }
+    /* A variable's new value comes after all who read the old one, unless that would go round in a circle (then it is copied at the end). */
+    for (int a = 0; a < c->g->n_assigns; a++) {
+        int p = node_of(c, c->g->assigns[a].value);
+        if (p < 0 || c->group_of[p] < 0)
+            continue;
+        int writer = slot[c->group_of[p]];
+        for (int i = 0; i < n; i++)
+            if (i != writer && reads_variable(c, flat[i], c->g->assigns[a].variable) && !edge[(size_t)i * (size_t)n + (size_t)writer])
+                edge[(size_t)writer * (size_t)n + (size_t)i] |= 2;
+    }
+    for (int at = 0; at < n;) {
+        int best = -1;
+        for (int soft = 0; soft < 2 && best < 0; soft++) /* second round: soft edges only wish */
+            for (int i = 0; i < n; i++) {
+                bool ready = !done[i];
+                for (int j = 0; j < n && ready; j++) {
+                    char e = edge[(size_t)i * (size_t)n + (size_t)j];
+                    ready = done[j] || !(soft ? e & 1 : e);
+                }
+                if (ready && (best < 0 || flat[i]->nodes[flat[i]->n_nodes - 1] < flat[best]->nodes[flat[best]->n_nodes - 1]))
+                    best = i;
+            }
+        if (best < 0) {
+            st = tern__fail(TERN_E_INVALID, "compile: %d groups wait for each other", n - at);
+            goto out;
+        }
+        done[best] = 1;
+        sorted[at++] = flat[best];
+    }
+    memset(c->groups, 0, sizeof *c->groups * (size_t)total);
+    for (int i = 0; i < n; i++) {
+        c->groups[i] = sorted[i];
+        for (int k = 0; k < sorted[i]->n_nodes; k++)
+            c->group_of[sorted[i]->nodes[k]] = i;
+    }
+    c->n_groups = n;
+out:
+    tern__free(slot);
+    tern__free(edge);
+    tern__free(sorted);
+    tern__free(flat);
+    tern__free(done);
+    return st;
+}
+
+/* --- The pass --- */
+
+static tern_status merge_all(tern__compile *c)
+{
+    int n = c->g->n_nodes;
+    char *seen = tern__alloc((size_t)n + 1);
+    int *stack = tern__alloc_array((size_t)n * 4 + 8, sizeof *stack);
+    tern_status st = seen && stack ? TERN_OK : tern__fail(TERN_E_NOMEM, "compile: fusion of %d nodes", n);
+    for (int i = 0; i < n && st == TERN_OK; i++)
+        if (c->group_of[i] >= 0 && !is_light(node_at(c, i)))
+            st = merge_operands(c, i, seen, stack);
+    tern__free(seen);
+    tern__free(stack);
+    return st;
+}
+
+tern_status tern__fuse(tern__compile *c, bool fuse)
+{
+    TERN_TRY(list_uses(c));
+    int n = c->g->n_nodes;
+    c->n_groups = n; /* so that a failure frees whatever stands there */
+    for (int i = 0; i < n; i++)
+        TERN_TRY(tern__choose_impl(c, node_at(c, i), &c->impl_of[i]));
+    settle_light_nodes(c, fuse);
+    for (int i = 0; i < n; i++) {
+        if (c->group_of[i] < 0)
+            continue;
+        c->groups[i] = group_create(i, c->impl_of[i] != NULL);
+        if (!c->groups[i])
+            return TERN_E_NOMEM;
+        c->groups[i]->impl = c->impl_of[i];
+    }
+    if (fuse)
+        TERN_TRY(merge_all(c));
+    TERN_TRY(order_groups(c, n));
+    for (int i = 0; i < c->n_groups; i++)
+        TERN_TRY(tern__group_outputs(c, c->groups[i]));
+    return TERN_OK;
+}
+
+void tern__compile_finish(tern__compile *c)
+{
+    for (int i = 0; i < c->n_groups && c->groups; i++)
+        group_destroy(c->groups[i]);
+    tern__free(c->groups);
+    tern__free(c->group_of);
+    tern__free(c->impl_of);
+    tern__free(c->direct);
+    tern__free(c->first_use);
+    tern__free(c->next_use);
+    tern__free(c->use_node);
+    tern__free(c->is_output);
+    tern__free(c->slots);
+    tern_graph_destroy(c->g);
+    memset(c, 0, sizeof *c);
+}

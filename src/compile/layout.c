@@ -1,0 +1,177 @@
+/* The layout pass: values that convolutions and pools work on get blocked channels, pointwise neighbours follow, and reorder nodes
+ * stand where a plain and a blocked world meet. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "compile/compile.h"
+
+struct layouts {
+    const tern_graph *g;
+    tern_device *device;
+    const char *force;
+    int *parent;   /* union-find over values of one shape that share a layout */
+    int *block;    /* per class: wanted block, 0 none */
+    /* While rewriting: what was made of old values in the other layout. */
+    tern_value *twin;
+};
+
+static int find(struct layouts *l, int v)
+{
+    while (l->parent[v] != v)
+        v = l->parent[v] = l->parent[l->parent[v]];
+    return v;
+}
+
+static bool made_here(const tern_graph *g, tern_value v)
+{
+    return v != TERN_NONE && tern__value_at(g, v)->kind == TERN__VALUE_NODE;
+}
+
+/* Pointwise operands of the result's own shape travel with it. */
+static void join_pointwise(struct layouts *l, const tern__node *n)
+{
+    for (int i = 0; i < n->n_in; i++)
+        if (made_here(l->g, n->in[i]) && tern__shape_equal(tern__shape_of(l->g, n->in[i]), tern__shape_of(l->g, n->out[0])))
+            l->parent[find(l, n->in[i])] = find(l, n->out[0]);
+}
+
+/* The implementation that will run the node: none for codegen's. */
+static const tern__impl *impl_of(struct layouts *l, const tern__node *n)
+{
+    tern__compile c = {.device = l->device, .g = (tern_graph *)l->g, .family = l->device->family, .force_impl = l->force};
+    const tern__impl *impl = NULL;
+    if (!n->op->impls || tern__choose_impl(&c, n, &impl) != TERN_OK)
+        return NULL;
+    return impl;
+}
+
+static unsigned wanted(struct layouts *l, const tern__node *n, int *block)
+{
+    const tern__impl *impl = impl_of(l, n);
+    if (!impl || !impl->blocked)
+        return 0;
+    tern__layout_query q = {.graph = l->g, .family = l->device->family, .device = &l->device->info};
+    *block = 0;
+    unsigned mask = impl->blocked(&q, n, block);
+    return *block > 1 ? mask : 0;
+}
+
+static tern_value operand(const tern__node *n, int i)
+{
+    return i < n->n_in ? n->in[i] : n->out[i - n->n_in];
+}
+
+static void choose(struct layouts *l)
+{
+    for (int i = 0; i < l->g->n_values; i++)
+        l->parent[i] = i;
+    for (int i = 0; i < l->g->n_nodes; i++)
+        if (l->g->nodes[i]->op->trait == TERN__POINTWISE)
+            join_pointwise(l, l->g->nodes[i]);
+    for (int i = 0; i < l->g->n_nodes; i++) {
+        const tern__node *n = l->g->nodes[i];
+        int block = 0;
+        unsigned mask = wanted(l, n, &block);
+        for (int k = 0; k < n->n_in + n->n_out; k++) {
+            tern_value v = operand(n, k);
+            if (!(mask >> k & 1) || !made_here(l->g, v))
+                continue;
+            const tern_shape *s = tern__shape_of(l->g, v);
+            if (s->rank >= 3 && s->dim[1] % block == 0)
+                l->block[find(l, v)] = block;
+        }
+    }
+}
+
+/* The new value in the wanted layout. */
+static tern_value in_layout(tern__rewrite *rw, tern_value old, int block)
+{
+    struct layouts *l = rw->user;
+    tern_value v = tern__rewrite_value(rw, old);
+    if (v == TERN_NONE)
+        return v;
+    const tern__type *t = tern__type_of(rw->to, v);
+    int have = t->layout.kind == TERN__BLOCKED ? t->layout.block : 0;
+    if (have == block)
+        return v;
+    if (l->twin[old] != TERN_NONE)
+        return l->twin[old];
+    tern_value r = tern_graph_op1(rw->to, "reorder", v, TERN_ATTRS(TERN_INT("block", block)));
+    if (r != TERN_NONE && block)
+        rw->to->values[r].type.layout = (tern__layout){TERN__BLOCKED, block};
+    l->twin[old] = r;
+    return r;
+}
+
+static tern_status rewrite(tern__rewrite *rw, const tern__node *n)
+{
+    struct layouts *l = rw->user;
+    int block = 0;
+    bool anchor = n->op->impls != NULL;
+    unsigned mask = anchor ? wanted(l, n, &block) : 0;
+    tern_value *in = tern__alloc_array((size_t)n->n_in + 1, sizeof *in), *out = tern__alloc_array((size_t)n->n_out + 1, sizeof *out);
+    tern_status st = in && out ? TERN_OK : tern__fail(TERN_E_NOMEM, "layout: %d operands", n->n_in + n->n_out);
+    for (int i = 0; i < n->n_in && st == TERN_OK; i++) {
+        if (n->in[i] == TERN_NONE)
+            in[i] = TERN_NONE;
+        else if (mask >> i & 1)
+            in[i] = in_layout(rw, n->in[i], block);
+        else if (anchor)
+            in[i] = in_layout(rw, n->in[i], 0);
+        else /* codegen reads any layout */
+            in[i] = tern__rewrite_value(rw, n->in[i]);
+    }
+    if (st == TERN_OK)
+        tern__graph_add_like(rw->to, n, in, out);
+    for (int i = 0; i < n->n_out && st == TERN_OK; i++) {
+        rw->map[n->out[i]] = out[i];
+        int b = l->block[find(l, n->out[i])];
+        bool follows = n->op->trait == TERN__POINTWISE || mask >> (n->n_in + i) & 1;
+        if (b && follows && out[i] != TERN_NONE)
+            rw->to->values[out[i]].type.layout = (tern__layout){TERN__BLOCKED, b};
+    }
+    tern__free(in);
+    tern__free(out);
+    return st;
+}
+
+/* Results leave in plain layout. */
+static tern_status plain_outputs(struct layouts *l, tern_graph *g)
+{
+    (void)l;
+    for (int i = 0; i < g->n_outputs + g->n_assigns; i++) {
+        tern_value *v = i < g->n_outputs ? &g->outputs[i].value : &g->assigns[i - g->n_outputs].value;
+        if (tern__type_of(g, *v)->layout.kind == TERN__PLAIN)
+            continue;
+        *v = tern_graph_op1(g, "reorder", *v, NULL);
+    }
+    return tern_graph_check(g);
+}
+
+tern_status tern__layout_pass(tern_device *d, const char *force_impl, const tern_graph *in, tern_graph **out)
+{
+    size_t n = (size_t)in->n_values + 1;
+    struct layouts l = {.g = in, .device = d, .force = force_impl};
+    l.parent = tern__alloc_array(n, sizeof *l.parent);
+    l.block = tern__alloc_array(n, sizeof *l.block);
+    l.twin = tern__alloc_array(n, sizeof *l.twin);
+    tern_status st = l.parent && l.block && l.twin ? TERN_OK : tern__fail(TERN_E_NOMEM, "layout: %d values", in->n_values);
+    if (st == TERN_OK) {
+        for (size_t i = 0; i < n; i++)
+            l.twin[i] = TERN_NONE;
+        choose(&l);
+        st = tern__graph_rewrite(in, &l, rewrite, out);
+    }
+    if (st == TERN_OK) {
+        st = plain_outputs(&l, *out);
+        if (st != TERN_OK) {
+            tern_graph_destroy(*out);
+            *out = NULL;
+        }
+    }
+    tern__free(l.parent);
+    tern__free(l.block);
+    tern__free(l.twin);
+    return st;
+}

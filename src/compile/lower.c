@@ -1,0 +1,428 @@
+/* From groups to kernels: the builders that implementations call, and the codegen path for groups without an anchor. */
+#include "compile/lower.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "compile/compile.h"
+#include "program/program.h"
+
+/* --- Facts --- */
+
+tern__family tern__lower_family(const tern__lower *l)
+{
+    return l->c->family;
+}
+
+const tern_device_info *tern__lower_device(const tern__lower *l)
+{
+    return &l->c->device->info;
+}
+
+const tern_graph *tern__lower_graph(const tern__lower *l)
+{
+    return l->c->g;
+}
+
+const tern__type *tern__lower_type(const tern__lower *l, tern_value v)
+{
+    return tern__type_of(l->c->g, v);
+}
+
+bool tern__lower_is_constant(const tern__lower *l, tern_value v)
+{
+    return tern__value_at(l->c->g, tern__alias_of(l->c, v))->kind == TERN__VALUE_CONST;
+}
+
+bool tern__group_inside(const void *lower, tern_value v)
+{
+    const tern__lower *l = lower;
+    const tern__value *x = tern__value_at(l->c->g, v);
+    if (x->kind != TERN__VALUE_NODE)
+        return false;
+    int gr = l->c->group_of[x->node];
+    return gr < 0 || gr == l->c->group_of[l->group->nodes[0]];
+}
+
+/* --- Kernels --- */
+
+static void kern_name(tern__kern *k)
+{
+    const tern__group *gr = k->l->group;
+    int id = k->l->c->group_of[gr->nodes[0]];
+    char part[8] = "";
+    if (gr->n_kerns > 0)
+        snprintf(part, sizeof part, "%c", 'a' + (gr->n_kerns < 26 ? gr->n_kerns : 25));
+    snprintf(k->name, sizeof k->name, "g%d%s_%s", id, part,
+             k->l->c->g->nodes[gr->anchor >= 0 ? gr->anchor : gr->nodes[gr->n_nodes - 1]]->op->name);
+}
+
+static tern__kern *new_kern(tern__lower *l, const char *template_name)
+{
+    tern__group *gr = l->group;
+    tern__kern *k = tern__alloc(sizeof *k);
+    if (!k || !TERN_GROW(gr->kerns, gr->n_kerns, gr->cap_kerns)) {
+        tern__free(k);
+        tern__fail(TERN_E_NOMEM, "compile: a kernel");
+        return NULL;
+    }
+    k->l = l;
+    k->template_name = template_name;
+    k->dims = 1;
+    for (int i = 0; i < 3; i++)
+        k->global[i] = k->local[i] = 1;
+    kern_name(k);
+    gr->kerns[gr->n_kerns++] = k;
+    return k;
+}
+
+void tern__kern_destroy(tern__kern *k)
+{
+    if (!k)
+        return;
+    tern__str_finish(&k->defines);
+    tern__str_finish(&k->undefs);
+    tern__str_finish(&k->hooks);
+    tern__str_finish(&k->code);
+    tern__free(k->args);
+    tern__free(k);
+}
+
+tern__kern *tern__lower_kernel(tern__lower *l, const char *template_name)
+{
+    return new_kern(l, template_name);
+}
+
+void tern__kern_define(tern__kern *k, const char *name, const char *fmt, ...)
+{
+    if (!k)
+        return;
+    tern__str_addf(&k->defines, "#define %s ", name);
+    va_list ap;
+    va_start(ap, fmt);
+    tern__str_addv(&k->defines, fmt, ap);
+    va_end(ap);
+    tern__str_add(&k->defines, "\n");
+    tern__str_addf(&k->undefs, "#undef %s\n", name);
+}
+
+static tern__kern_arg *new_arg(tern__kern *k)
+{
+    if (!k || k->failed)
+        return NULL;
+    if (!TERN_GROW(k->args, k->n_args, k->cap_args)) {
+        tern__fail(TERN_E_NOMEM, "compile: a kernel's arguments");
+        k->failed = true;
+        return NULL;
+    }
+    k->args[k->n_args] = (tern__kern_arg){.v = TERN_NONE, .slot = -1};
+    return &k->args[k->n_args++];
+}
+
+void tern__kern_value(tern__kern *k, tern_value v)
+{
+    tern__kern_arg *a = new_arg(k);
+    if (!a)
+        return;
+    a->kind = TERN__KARG_VALUE;
+    a->v = v;
+}
+
+void tern__kern_slot(tern__kern *k, int slot, bool writes)
+{
+    tern__kern_arg *a = new_arg(k);
+    if (!a)
+        return;
+    a->kind = TERN__KARG_SLOT;
+    a->slot = slot;
+    a->writes = writes;
+}
+
+static void scalar(tern__kern *k, const void *data, size_t size)
+{
+    tern__kern_arg *a = new_arg(k);
+    if (!a)
+        return;
+    a->kind = TERN__KARG_SCALAR;
+    a->size = size;
+    memcpy(a->scalar, data, size);
+}
+
+void tern__kern_i32(tern__kern *k, int32_t x)
+{
+    scalar(k, &x, sizeof x);
+}
+
+void tern__kern_f32(tern__kern *k, float x)
+{
+    scalar(k, &x, sizeof x);
+}
+
+void tern__kern_local(tern__kern *k, size_t size_bytes)
+{
+    tern__kern_arg *a = new_arg(k);
+    if (!a)
+        return;
+    a->kind = TERN__KARG_LOCAL;
+    a->size = size_bytes;
+}
+
+void tern__kern_range(tern__kern *k, int dims, const size_t global[3], const size_t local[3])
+{
+    if (!k)
+        return;
+    k->dims = dims;
+    for (int i = 0; i < 3; i++) {
+        k->local[i] = i < dims && local[i] ? local[i] : 1;
+        k->global[i] = i < dims ? (global[i] + k->local[i] - 1) / k->local[i] * k->local[i] : 1;
+    }
+}
+
+/* --- Memory --- */
+
+static int new_slot(tern__compile *c, size_t size)
+{
+    if (!TERN_GROW(c->slots, c->n_slots, c->cap_slots)) {
+        tern__fail(TERN_E_NOMEM, "compile: a workspace of %zu bytes", size);
+        return -1;
+    }
+    c->slots[c->n_slots] = (tern__slot_info){.size = TERN_MAX(size, (size_t)4), .of = TERN_NONE};
+    return c->n_slots++;
+}
+
+int tern__lower_temp(tern__lower *l, size_t size_bytes)
+{
+    return new_slot(l->c, size_bytes);
+}
+
+tern__kern *tern__lower_pack(tern__lower *l, tern_value v, const char *key, size_t size_bytes, const char *template_name, int *slot)
+{
+    tern__compile *c = l->c;
+    v = tern__alias_of(c, v);
+    for (int i = 0; i < c->n_slots; i++)
+        if (c->slots[i].packed && c->slots[i].of == v && !strcmp(c->slots[i].key, key)) {
+            *slot = i;
+            return NULL;
+        }
+    *slot = new_slot(c, size_bytes);
+    if (*slot < 0)
+        return NULL;
+    tern__slot_info *s = &c->slots[*slot];
+    s->packed = true;
+    s->of = v;
+    s->prepare = tern__lower_is_constant(l, v);
+    snprintf(s->key, sizeof s->key, "%s", key);
+    tern__kern *k = new_kern(l, template_name);
+    if (k)
+        k->prepare = s->prepare;
+    return k;
+}
+
+/* --- Text --- */
+
+tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str *out)
+{
+    tern__str_addf(out, "#define KERNEL %s\n", k->name);
+    if (!k->template_name) {
+        tern__str_add(out, tern__str_text(&k->code));
+    } else {
+        tern__str_add(out, "#define HOOK_PARAMS ");
+        tern__print_params(out, g, &k->params, NULL);
+        tern__str_add(out, "\n#define HOOK_ARGS ");
+        for (int i = 0; i < k->params.n; i++)
+            tern__str_addf(out, "%sh%d", i ? ", " : "", i);
+        tern__str_add(out, "\n");
+        tern__str_add(out, tern__str_text(&k->defines));
+        tern__str_add(out, tern__str_text(&k->hooks));
+        TERN_TRY(tern__source_append(out, k->template_name));
+        tern__str_add(out, tern__str_text(&k->undefs));
+        tern__str_add(out, "#undef HOOK_PARAMS\n#undef HOOK_ARGS\n");
+    }
+    tern__str_add(out, "#undef KERNEL\n");
+    bool failed = out->failed || k->defines.failed || k->hooks.failed || k->undefs.failed || k->code.failed;
+    return failed ? tern__fail(TERN_E_NOMEM, "compile: no memory for a kernel's text") : TERN_OK;
+}
+
+/* --- Groups without an anchor --- */
+
+static void describe(const tern__compile *c, tern__lower *l, tern__fused *f)
+{
+    const tern_device_info *d = &c->device->info;
+    *f = (tern__fused){
+        .g = c->g,
+        .inside = tern__group_inside,
+        .user = l,
+        .family = c->family,
+        .compute_units = (int)TERN_MAX(d->compute_units, 1u),
+        .vector_width = (int)TERN_MAX(d->native_vector_f32, 1u),
+        .max_work_group = (int)TERN_MIN(TERN_MAX(d->max_work_group, 1u), 1024u),
+    };
+}
+
+static tern_status wrap_fused(tern__lower *l, tern__fused_code *code)
+{
+    int partial = -1;
+    if (code->partial_bytes) {
+        partial = tern__lower_temp(l, code->partial_bytes);
+        if (partial < 0)
+            return TERN_E_NOMEM;
+    }
+    for (int i = 0; i < code->n_kernels; i++) {
+        tern__fused_kernel *fk = &code->kernel[i];
+        tern__kern *k = new_kern(l, NULL);
+        if (!k)
+            return TERN_E_NOMEM;
+        k->params = code->params;
+        memcpy(k->uses, fk->uses, sizeof k->uses);
+        if (code->n_kernels == 1)
+            memcpy(k->in_place, code->in_place, sizeof k->in_place);
+        k->code = fk->text;
+        fk->text = (tern__str){0};
+        tern__kern_range(k, fk->dims, fk->global, fk->local);
+        if (fk->partial)
+            tern__kern_slot(k, partial, i == 0);
+        if (k->failed)
+            return TERN_E_NOMEM;
+    }
+    return TERN_OK;
+}
+
+static bool same_space(const tern_graph *g, tern_value a, tern_value b)
+{
+    const tern__type *x = tern__type_of(g, a), *y = tern__type_of(g, b);
+    return tern__shape_equal(&x->shape, &y->shape) && x->layout.kind == y->layout.kind && x->layout.block == y->layout.block;
+}
+
+/* One kernel for each shape among the results (a split has several); with reductions all are one kernel's. */
+static tern_status lower_fused(tern__lower *l, bool dry)
+{
+    tern__compile *c = l->c;
+    tern__group *gr = l->group;
+    tern__fused f;
+    describe(c, l, &f);
+    tern_value *reds = tern__alloc_array((size_t)gr->n_nodes + 1, sizeof *reds), *outs = tern__alloc_array((size_t)gr->n_outs + 1, sizeof *outs);
+    bool *taken = tern__alloc_array((size_t)gr->n_outs + 1, sizeof *taken);
+    tern_status st = reds && outs && taken ? TERN_OK : tern__fail(TERN_E_NOMEM, "compile: a group of %d nodes", gr->n_nodes);
+    for (int i = 0; i < gr->n_nodes && st == TERN_OK; i++)
+        if (c->g->nodes[gr->nodes[i]]->op->trait == TERN__REDUCTION)
+            reds[f.n_reductions++] = c->g->nodes[gr->nodes[i]]->out[0];
+    f.reductions = reds;
+    f.outs = outs;
+    for (int first = 0; first < gr->n_outs && st == TERN_OK; first++) {
+        if (taken[first])
+            continue;
+        f.n_outs = 0;
+        for (int i = first; i < gr->n_outs; i++)
+            if (!taken[i] && (f.n_reductions || dry || same_space(c->g, gr->outs[first], gr->outs[i]))) {
+                taken[i] = true;
+                outs[f.n_outs++] = gr->outs[i];
+            }
+        tern__fused_code code;
+        st = tern__fused_generate(&f, dry ? NULL : &c->needs, &code);
+        if (st == TERN_OK && !dry)
+            st = wrap_fused(l, &code);
+        tern__fused_code_finish(&code);
+    }
+    tern__free(reds);
+    tern__free(outs);
+    tern__free(taken);
+    return st;
+}
+
+static tern_status lower_anchor(tern__lower *l)
+{
+    tern__group *gr = l->group;
+    TERN_TRY(gr->impl->lower(l, l->c->g->nodes[gr->anchor]));
+    for (int i = 0; i < gr->n_kerns; i++)
+        if (gr->kerns[i]->failed)
+            return TERN_E_UNSUPPORTED; /* its sentence is recorded */
+    return TERN_OK;
+}
+
+bool tern__lower_possible(tern__compile *c, tern__group *gr)
+{
+    tern__lower l = {c, gr};
+    if (gr->anchor < 0)
+        return lower_fused(&l, true) == TERN_OK;
+    int needs = c->needs.n, slots = c->n_slots;
+    bool ok = lower_anchor(&l) == TERN_OK;
+    for (int i = 0; i < gr->n_kerns; i++)
+        tern__kern_destroy(gr->kerns[i]);
+    gr->n_kerns = 0;
+    c->needs.n = needs;
+    c->n_slots = slots;
+    return ok;
+}
+
+/* --- Account --- */
+
+void tern__group_account(const tern__compile *c, tern__group *gr)
+{
+    gr->bytes_fused = gr->flops = 0;
+    for (int i = 0; i < gr->n_kerns; i++) {
+        const tern__kern *k = gr->kerns[i];
+        if (k->prepare)
+            continue;
+        for (int p = 0; p < k->params.n; p++) {
+            int64_t bytes = (int64_t)tern__type_bytes(tern__type_of(c->g, k->params.p[p].v));
+            if (k->template_name || k->uses[p])
+                gr->bytes_fused += bytes * (k->params.p[p].reads + k->params.p[p].writes);
+        }
+        for (int a = 0; a < k->n_args; a++) {
+            if (k->args[a].kind == TERN__KARG_VALUE)
+                gr->bytes_fused += (int64_t)tern__type_bytes(tern__type_of(c->g, k->args[a].v));
+            else if (k->args[a].kind == TERN__KARG_SLOT)
+                gr->bytes_fused += (int64_t)c->slots[k->args[a].slot].size;
+        }
+    }
+}
+
+static int64_t node_flops(const tern__compile *c, const tern__node *n)
+{
+    tern__type in[64], out[64];
+    if (n->n_in > TERN_COUNT(in) || n->n_out > TERN_COUNT(out))
+        return 0;
+    for (int i = 0; i < n->n_in; i++) {
+        if (n->in[i] == TERN_NONE)
+            in[i] = (tern__type){.dtype = TERN_DTYPE_COUNT};
+        else
+            in[i] = *tern__type_of(c->g, n->in[i]);
+    }
+    for (int i = 0; i < n->n_out; i++)
+        out[i] = *tern__type_of(c->g, n->out[i]);
+    if (n->op->flops)
+        return n->op->flops(n, in, out);
+    if (n->op->trait == TERN__MOVEMENT || n->n_out == 0)
+        return 0;
+    return tern__elems(n->op->trait == TERN__REDUCTION ? &in[0].shape : &out[0].shape) * (n->op->pointwise ? TERN_MAX(n->op->pointwise->cost, 1) : 1);
+}
+
+tern_status tern__lower_group(tern__compile *c, tern__group *gr)
+{
+    tern__lower *l = tern__alloc(sizeof *l);
+    if (!l)
+        return tern__fail(TERN_E_NOMEM, "compile: a group");
+    *l = (tern__lower){c, gr};
+    gr->lower = l;
+    if (gr->anchor >= 0)
+        TERN_TRY(lower_anchor(l));
+    else
+        TERN_TRY(lower_fused(l, false));
+    tern__group_account(c, gr);
+    for (int i = 0; i < gr->n_nodes; i++) {
+        const tern__node *n = c->g->nodes[gr->nodes[i]];
+        tern__str_addf(&gr->ops, "%s%s", i ? "+" : "", n->op->name);
+        gr->flops += node_flops(c, n);
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] != TERN_NONE)
+                gr->bytes_unfused += (int64_t)tern__type_bytes(tern__type_of(c->g, n->in[k]));
+        for (int k = 0; k < n->n_out; k++)
+            gr->bytes_unfused += (int64_t)tern__type_bytes(tern__type_of(c->g, n->out[k]));
+    }
+    if (gr->n_kerns)
+        tern__str_add(&gr->name, gr->kerns[gr->n_kerns - 1]->name);
+    return gr->ops.failed || gr->name.failed ? tern__fail(TERN_E_NOMEM, "compile: a group's name") : TERN_OK;
+}
