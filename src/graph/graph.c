@@ -11,6 +11,8 @@
 /* The count is declared as a plain int so that the header stays free of C11 atomics for its C++ readers. */
 #define BLOB_REFS(b) ((_Atomic int *)&(b)->refs)
 
+const tern__value tern__no_value = {.kind = TERN__VALUE_NODE, .node = -1};
+
 tern__blob *tern__blob_create(const void *data, size_t size)
 {
     tern__blob *b = tern__alloc(sizeof *b);

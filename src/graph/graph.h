@@ -56,7 +56,7 @@ struct tern__op;
 typedef struct tern__node {
     const struct tern__op *op;
     int n_in, n_out;
-    tern_value *in, *out;       /* a missing optional input is TERN_NONE */
+    tern_value *in, *out;       /* a missing optional input is TERN_NONE; n_in is the op's max_in unless it takes any number */
     tern__attr_value *attrs;    /* op->n_attrs of them */
 } tern__node;
 
@@ -80,11 +80,13 @@ struct tern_graph {
     char error_text[512];
 };
 
-/* Borrowed views. Values move when one is added: do not hold the pointer across a builder call. */
-static inline const tern__value *tern__value_at(const tern_graph *g, tern_value v) { return &g->values[v]; }
-static inline const tern__type *tern__type_of(const tern_graph *g, tern_value v) { return &g->values[v].type; }
-static inline const tern_shape *tern__shape_of(const tern_graph *g, tern_value v) { return &g->values[v].type.shape; }
-static inline tern_dtype tern__dtype_of(const tern_graph *g, tern_value v) { return g->values[v].type.dtype; }
+/* Borrowed views. Values move when one is added: do not hold the pointer across a builder call. TERN_NONE reads as an f32 scalar, so that
+ * builders need not ask after each step whether an error has latched. */
+extern const tern__value tern__no_value;
+static inline const tern__value *tern__value_at(const tern_graph *g, tern_value v) { return v < 0 ? &tern__no_value : &g->values[v]; }
+static inline const tern__type *tern__type_of(const tern_graph *g, tern_value v) { return &tern__value_at(g, v)->type; }
+static inline const tern_shape *tern__shape_of(const tern_graph *g, tern_value v) { return &tern__value_at(g, v)->type.shape; }
+static inline tern_dtype tern__dtype_of(const tern_graph *g, tern_value v) { return tern__value_at(g, v)->type.dtype; }
 /* The node that makes v, NULL for inputs, constants, variables. */
 const tern__node *tern__producer(const tern_graph *g, tern_value v);
 int64_t tern__elems(const tern_shape *s);          /* product; the shape was checked when the value was made */

@@ -28,20 +28,24 @@ static int distance(const char *a, const char *b)
     return row[nb];
 }
 
-static bool resembles(const char *word, const char *name)
+/* How far apart, from 0; FAR where nobody would take one for the other. A word inside a longer name counts as the last of the near ones. */
+enum { FAR = 4 };
+static int apart(const char *word, const char *name)
 {
     size_t n = strlen(word);
-    if (n >= 3 && strstr(name, word))
-        return true;
-    return distance(word, name) <= (n < 4 ? 1 : n < 8 ? 2 : 3);
+    int d = distance(word, name);
+    if (d <= (n < 4 ? 1 : n < 8 ? 2 : 3))
+        return d;
+    return n >= 3 && strstr(name, word) ? FAR - 1 : FAR;
 }
 
 void tern__near_names(tern__str *s, const char *word, const char *(*name)(const void *user, int i), const void *user, int n)
 {
     int found = 0;
-    for (int i = 0; i < n && found < MOST_SUGGESTIONS; i++)
-        if (resembles(word, name(user, i)))
-            tern__str_addf(s, "%s%s", found++ ? ", " : "; did you mean ", name(user, i));
+    for (int d = 0; d < FAR; d++)
+        for (int i = 0; i < n && found < MOST_SUGGESTIONS; i++)
+            if (apart(word, name(user, i)) == d)
+                tern__str_addf(s, "%s%s", found++ ? ", " : "; did you mean ", name(user, i));
     if (found)
         tern__str_add(s, "?");
 }

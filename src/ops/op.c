@@ -46,7 +46,10 @@ static tern_status expansion(const tern__node *n, const tern__array *in, tern_gr
     for (int i = 0; st == TERN_OK && i < n->n_in; i++) {
         tern__str_clear(&name);
         tern__str_addf(&name, "%d", i);
-        vin[i] = in[i].data ? tern_graph_input(g, tern__str_text(&name), in[i].type.dtype, &in[i].type.shape, 0) : TERN_NONE;
+        if (name.failed)
+            st = tern__fail(TERN_E_NOMEM, "%s: no memory for a name", n->op->name);
+        else
+            vin[i] = in[i].data ? tern_graph_input(g, tern__str_text(&name), in[i].type.dtype, &in[i].type.shape, 0) : TERN_NONE;
     }
     if (st == TERN_OK)
         st = tern_graph_check(g);
@@ -57,10 +60,13 @@ static tern_status expansion(const tern__node *n, const tern__array *in, tern_gr
     for (int i = 0; st == TERN_OK && i < n->n_out; i++) {
         tern__str_clear(&name);
         tern__str_addf(&name, "out%d", i);
-        tern_graph_output(g, tern__str_text(&name), vout[i]);
+        if (name.failed)
+            st = tern__fail(TERN_E_NOMEM, "%s: no memory for a name", n->op->name);
+        else
+            tern_graph_output(g, tern__str_text(&name), vout[i]);
     }
     if (st == TERN_OK)
-        st = name.failed ? tern__fail(TERN_E_NOMEM, "%s: no memory for a name", n->op->name) : tern_graph_check(g);
+        st = tern_graph_check(g);
     tern__str_finish(&name);
     tern__free(vin);
     tern__free(vout);
