@@ -1,5 +1,6 @@
 /* conv: cross-correlation in one to three dimensions with stride, padding, dilation and groups. */
 #include "ops/conv_ref.h"
+#include "ops/impls.h"
 
 static const tern__attr_decl attrs[] = {TERN__CONV_ATTRS};
 
@@ -41,6 +42,8 @@ static tern_status expand(tern_graph *g, const tern__node *n, const tern_value *
     return TERN_OK;
 }
 
+static const tern__impl *const impls[] = {&tern__impl_conv_simt, NULL};
+
 TERN_OP(conv) = {
     .name = "conv",
     .doc = "y[n, m, o] = b[m] + sum over c, k of x[n, c, o * strides + k * dilations - pads] * w[m, c, k]; c runs over the channels of m's group",
@@ -56,5 +59,6 @@ TERN_OP(conv) = {
     .ref = ref,
     .grad = grad,
     .expand = expand,
+    .impls = impls,
     .flops = tern__conv_flops,
 };

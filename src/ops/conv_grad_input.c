@@ -1,5 +1,6 @@
 /* conv_grad_input: gradient of a convolution with respect to its input; also what a transposed convolution computes. */
 #include "ops/conv_ref.h"
+#include "ops/impls.h"
 
 static const tern__attr_decl attrs[] = {TERN__CONV_ATTRS, {.name = "input_shape", .type = TERN_ATTR_INTS, .required = true}};
 
@@ -29,6 +30,8 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static const tern__impl *const impls[] = {&tern__impl_conv_grad_input_simt, NULL};
+
 TERN_OP(conv_grad_input) = {
     .name = "conv_grad_input",
     .doc = "dx[n, c, i] = sum of dy[n, m, o] * w[m, c, k] over all m, o, k with i = o * strides + k * dilations - pads; input_shape gives the spatial "
@@ -42,5 +45,6 @@ TERN_OP(conv_grad_input) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .impls = impls,
     .flops = tern__conv_flops,
 };

@@ -1,5 +1,6 @@
 /* conv_grad_weight: gradient of a convolution with respect to its weight. */
 #include "ops/conv_ref.h"
+#include "ops/impls.h"
 
 static const tern__attr_decl attrs[] = {TERN__CONV_ATTRS, {.name = "kernel", .type = TERN_ATTR_INTS, .required = true}};
 
@@ -30,6 +31,8 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static const tern__impl *const impls[] = {&tern__impl_conv_grad_weight_simt, NULL};
+
 TERN_OP(conv_grad_weight) = {
     .name = "conv_grad_weight",
     .doc = "dw[m, c, k] = sum over n, o of dy[n, m, o] * x[n, c, o * strides + k * dilations - pads]; kernel gives the spatial extents of dw",
@@ -42,5 +45,6 @@ TERN_OP(conv_grad_weight) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .impls = impls,
     .flops = tern__conv_flops,
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ops/common.h"
+#include "ops/impls.h"
 
 enum { TRANS_A, TRANS_B };
 static const tern__attr_decl attrs[] = {
@@ -168,6 +169,8 @@ static int64_t flops(const tern__node *n, const tern__type *in, const tern__type
     return 2 * tern__elems(&out[0].shape) * p.k;
 }
 
+static const tern__impl *const impls[] = {&tern__impl_matmul_simt, NULL};
+
 TERN_OP(matmul) = {
     .name = "matmul",
     .doc = "y = a b over the last two axes, the others broadcast as in NumPy's matmul; trans_a and trans_b exchange the last two axes of a and b first; "
@@ -184,5 +187,6 @@ TERN_OP(matmul) = {
     .ref = ref,
     .grad = grad,
     .expand = expand,
+    .impls = impls,
     .flops = flops,
 };

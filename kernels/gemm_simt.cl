@@ -1,0 +1,194 @@
+/* Tiled contraction for devices of many light items: matrix products and, gathered on the fly, convolutions and their gradients.
+ *     C[batch][m][n] = sum over k of A[batch][m][k] * B[batch][k][n]
+ * Range: one dimension, ITEMS_M * ITEMS_N items a group; groups count (batch, split of k, tile of m, tile of n), innermost last.
+ * A group keeps TILE_K-deep slices of its operands in local memory, k outermost, rows padded by one quad against bank conflicts.
+ * An item sums PER_M x PER_N results in registers; their rows and columns come in quads, so that local reads are vectors.
+ * Hooks: load_a and load_b (also of width 4) fetch an element by its operand's own coordinates, spelt in A_INDEX and B_INDEX as
+ * expressions of batch, m, n, k; store takes STORE_INDEX.
+ * With GATHER, B is an image and B_INDEX is made of image, channel, i0, i1, i2: PIXEL (n or k) counts images and positions of the
+ * window, TAP (k or n) channels of the group and taps. TRANSPOSED turns the geometry round, as gradients and transposed convolutions want.
+ * With SPLITS > 1 each group sums a part of k and leaves it in `partial` [split][batch][m][n] for gemm_simt_sum.cl. */
+#ifndef KERNEL /* Defaults, a plain f32 product: they show every name and let this file parse on its own. */
+#define KERNEL gemm_simt
+#define HOOK_PARAMS global const float *h0, global const float *h1, global float *h2
+#define HOOK_ARGS h0, h1, h2
+#define ACC float     /* register type of operands and result */
+#define ACC4 float4
+#define BATCH 1       /* products of this size, counted by batch */
+#define SIZE_M 256
+#define SIZE_N 256
+#define SIZE_K 256
+#define ITEMS_M 16    /* items of a group along m and n */
+#define ITEMS_N 16
+#define PER_M 4       /* results of one item along m and n: 1, 2 or a multiple of 4 */
+#define PER_N 4
+#define TILE_K 16     /* depth of a slice, a multiple of 4 */
+#define A_K_FAST 1    /* which coordinate neighbours in memory: k, else m */
+#define A_WIDTH 4     /* elements a load takes along it: 4 if the extent is a multiple of 4, else 1 */
+#define B_N_FAST 1    /* n, else k */
+#define B_WIDTH 4
+#define A_INDEX m, k
+#define B_INDEX k, n
+#define STORE_INDEX m, n
+#define STORE_WIDTH 4 /* neighbours along n that one store takes: 4 needs PER_N a multiple of 4 */
+#define SPLITS 1
+#define SPLIT_K 256   /* k of one split, a multiple of TILE_K */
+#define GATHER 0
+static inline float load_a(uint m, uint k, HOOK_PARAMS) { return h0[m * SIZE_K + k]; }
+static inline float4 load_a4(uint m, uint k, HOOK_PARAMS) { return vload4(0, h0 + m * SIZE_K + k); }
+static inline float load_b(uint k, uint n, HOOK_PARAMS) { return h1[k * SIZE_N + n]; }
+static inline float4 load_b4(uint k, uint n, HOOK_PARAMS) { return vload4(0, h1 + k * SIZE_N + n); }
+static inline void store(float x, uint m, uint n, HOOK_PARAMS) { h2[m * SIZE_N + n] = x; }
+static inline void store4(float4 x, uint m, uint n, HOOK_PARAMS) { vstore4(x, 0, h2 + m * SIZE_N + n); }
+#endif
+
+#define ITEMS (ITEMS_M * ITEMS_N)
+#define TILE_M (ITEMS_M * PER_M)
+#define TILE_N (ITEMS_N * PER_N)
+#define TILES_M ((SIZE_M + TILE_M - 1) / TILE_M)
+#define TILES_N ((SIZE_N + TILE_N - 1) / TILE_N)
+#define QUAD_M (PER_M < 4 ? PER_M : 4)
+#define QUAD_N (PER_N < 4 ? PER_N : 4)
+/* The i-th row and the j-th column of an item within the tile. */
+#define ROW(i) ((i) / QUAD_M * (ITEMS_M * QUAD_M) + item_m * QUAD_M + (i) % QUAD_M)
+#define COLUMN(j) ((j) / QUAD_N * (ITEMS_N * QUAD_N) + item_n * QUAD_N + (j) % QUAD_N)
+
+__attribute__((reqd_work_group_size(ITEMS_M * ITEMS_N, 1, 1)))
+kernel void KERNEL(
+#if SPLITS > 1
+    global ACC *restrict partial,
+#endif
+    HOOK_PARAMS)
+{
+    local ACC slice_a[TILE_K][TILE_M + 4] __attribute__((aligned(32)));
+    local ACC slice_b[TILE_K][TILE_N + 4] __attribute__((aligned(32)));
+    const uint lid = get_local_id(0), item_m = lid / ITEMS_N, item_n = lid % ITEMS_N;
+    const uint tile = get_group_id(0), rest = tile / TILES_N / TILES_M;
+    const uint first_n = tile % TILES_N * TILE_N, first_m = tile / TILES_N % TILES_M * TILE_M;
+    const uint batch = rest / SPLITS, split = rest % SPLITS;
+    (void)batch; /* a single product has no use for it */
+    ACC acc[PER_M][PER_N];
+    for (uint i = 0; i < PER_M; i++)
+        for (uint j = 0; j < PER_N; j++)
+            acc[i][j] = 0;
+#if SIZE_K > 0
+    const uint end_k = min((split + 1) * SPLIT_K, (uint)SIZE_K);
+    for (uint first_k = split * SPLIT_K; first_k < end_k; first_k += TILE_K) {
+        for (uint at = lid; at < TILE_M * TILE_K / A_WIDTH; at += ITEMS) {
+#if A_K_FAST
+            const uint slice_m = at / (TILE_K / A_WIDTH), slice_k = at % (TILE_K / A_WIDTH) * A_WIDTH;
+#else
+            const uint slice_m = at % (TILE_M / A_WIDTH) * A_WIDTH, slice_k = at / (TILE_M / A_WIDTH);
+#endif
+            const uint m = first_m + slice_m, k = first_k + slice_k;
+#if A_WIDTH == 4
+            ACC4 v = 0;
+            if (m < SIZE_M && k < SIZE_K)
+                v = load_a4(A_INDEX, HOOK_ARGS);
+#if A_K_FAST
+            slice_a[slice_k][slice_m] = v.s0;
+            slice_a[slice_k + 1][slice_m] = v.s1;
+            slice_a[slice_k + 2][slice_m] = v.s2;
+            slice_a[slice_k + 3][slice_m] = v.s3;
+#else
+            vstore4(v, 0, &slice_a[slice_k][slice_m]);
+#endif
+#else
+            ACC v = 0;
+            if (m < SIZE_M && k < SIZE_K)
+                v = load_a(A_INDEX, HOOK_ARGS);
+            slice_a[slice_k][slice_m] = v;
+#endif
+        }
+        for (uint at = lid; at < TILE_N * TILE_K / B_WIDTH; at += ITEMS) {
+#if B_N_FAST
+            const uint slice_n = at % (TILE_N / B_WIDTH) * B_WIDTH, slice_k = at / (TILE_N / B_WIDTH);
+#else
+            const uint slice_n = at / (TILE_K / B_WIDTH), slice_k = at % (TILE_K / B_WIDTH) * B_WIDTH;
+#endif
+            const uint n = first_n + slice_n, k = first_k + slice_k;
+#if GATHER
+            const uint pixel = PIXEL, position = pixel % (PIXELS_0 * PIXELS_1 * PIXELS_2), image = pixel / (PIXELS_0 * PIXELS_1 * PIXELS_2);
+            const uint tap = TAP % (TAPS_0 * TAPS_1 * TAPS_2), channel = batch * CHANNELS + TAP / (TAPS_0 * TAPS_1 * TAPS_2);
+            const int p0 = position / (PIXELS_1 * PIXELS_2), p1 = position / PIXELS_2 % PIXELS_1, p2 = position % PIXELS_2;
+            const int t0 = tap / (TAPS_1 * TAPS_2), t1 = tap / TAPS_2 % TAPS_1, t2 = tap % TAPS_2;
+#if TRANSPOSED
+            const int s0 = p0 + PAD_0 - t0 * DILATION_0, s1 = p1 + PAD_1 - t1 * DILATION_1, s2 = p2 + PAD_2 - t2 * DILATION_2;
+            const int i0 = s0 / STRIDE_0, i1 = s1 / STRIDE_1, i2 = s2 / STRIDE_2;
+            const bool meets = s0 >= 0 && s1 >= 0 && s2 >= 0 && s0 % STRIDE_0 == 0 && s1 % STRIDE_1 == 0 && s2 % STRIDE_2 == 0;
+#else
+            const int i0 = p0 * STRIDE_0 + t0 * DILATION_0 - PAD_0, i1 = p1 * STRIDE_1 + t1 * DILATION_1 - PAD_1;
+            const int i2 = p2 * STRIDE_2 + t2 * DILATION_2 - PAD_2;
+            const bool meets = true;
+#endif
+            const bool inside = n < SIZE_N && k < SIZE_K && meets && (uint)i0 < EXTENT_0 && (uint)i1 < EXTENT_1 && (uint)i2 < EXTENT_2;
+#else
+            const bool inside = n < SIZE_N && k < SIZE_K;
+#endif
+#if B_WIDTH == 4
+            ACC4 v = 0;
+            if (inside)
+                v = load_b4(B_INDEX, HOOK_ARGS);
+#if B_N_FAST
+            vstore4(v, 0, &slice_b[slice_k][slice_n]);
+#else
+            slice_b[slice_k][slice_n] = v.s0;
+            slice_b[slice_k + 1][slice_n] = v.s1;
+            slice_b[slice_k + 2][slice_n] = v.s2;
+            slice_b[slice_k + 3][slice_n] = v.s3;
+#endif
+#else
+            ACC v = 0;
+            if (inside)
+                v = load_b(B_INDEX, HOOK_ARGS);
+            slice_b[slice_k][slice_n] = v;
+#endif
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint k = 0; k < TILE_K; k++) {
+            ACC a[PER_M], b[PER_N];
+#pragma unroll
+            for (uint i = 0; i < PER_M; i++)
+                a[i] = slice_a[k][ROW(i)];
+#pragma unroll
+            for (uint j = 0; j < PER_N; j++)
+                b[j] = slice_b[k][COLUMN(j)];
+#pragma unroll
+            for (uint i = 0; i < PER_M; i++)
+#pragma unroll
+                for (uint j = 0; j < PER_N; j++)
+                    acc[i][j] += a[i] * b[j];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+#endif
+#pragma unroll
+    for (uint i = 0; i < PER_M; i++) {
+        const uint m = first_m + ROW(i);
+        if (m >= SIZE_M)
+            continue;
+#pragma unroll
+        for (uint j = 0; j < PER_N; j += STORE_WIDTH) {
+            const uint n = first_n + COLUMN(j);
+            if (n >= SIZE_N)
+                continue;
+#if SPLITS > 1
+            partial[((split * BATCH + batch) * (ulong)SIZE_M + m) * SIZE_N + n] = acc[i][j];
+#elif STORE_WIDTH == 4
+            store4((ACC4)(acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]), STORE_INDEX, HOOK_ARGS);
+#else
+            store(acc[i][j], STORE_INDEX, HOOK_ARGS);
+#endif
+        }
+    }
+}
+
+#undef ITEMS
+#undef TILE_M
+#undef TILE_N
+#undef TILES_M
+#undef TILES_N
+#undef QUAD_M
+#undef QUAD_N
+#undef ROW
+#undef COLUMN

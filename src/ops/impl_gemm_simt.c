@@ -1,0 +1,452 @@
+/* Contractions for devices of many light items: matmul, and convolutions and their gradients as products gathered on the fly. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/impls.h"
+#include "ops/spatial.h"
+
+enum {
+    TILE_K = 16,       /* depth of a slice in local memory */
+    MIN_SPLIT_K = 128, /* the least worth a group of its own */
+    INDEX_TEXT = 512,
+};
+
+/* An operand or the result: how a hook addresses it. */
+struct view {
+    tern_value v;
+    tern__hook_axis axes[6];
+    int lane;               /* axis along which neighbours lie in memory, if width is 4 */
+    int width;              /* 4 if quads along that axis stay inside, else 1 */
+    char index[INDEX_TEXT]; /* the coordinates as expressions of batch, m, n, k */
+};
+
+/* What gemm_simt.cl computes: C[batch][m][n] = sum over k of A[batch][m][k] B[batch][k][n]. */
+struct product {
+    int64_t batch, m, n, k;
+    struct view a, b, c;
+    bool a_k_fast, b_n_fast;
+    /* B is an image under a moving window. */
+    const tern__spatial *gather;
+    bool transposed; /* B is the window's output side */
+    bool pixel_is_k; /* else n counts the pixels and k the taps */
+    const int64_t *pixels, *extent;
+    int64_t channels; /* of B in one group */
+};
+
+/* How the result is cut up. */
+struct tiling {
+    int items_m, items_n, per_m, per_n;
+    int64_t tiles; /* of all batches */
+    int splits;
+    int64_t split_k;
+};
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t volume(const int64_t e[3])
+{
+    return e[0] * e[1] * e[2];
+}
+
+/* --- Tiling --- */
+
+static int results_per_item(int64_t extent, int items)
+{
+    return extent > 2 * items ? 4 : extent > items ? 2 : 1;
+}
+
+static size_t local_bytes(const struct tiling *t, size_t elem)
+{
+    return (size_t)TILE_K * (size_t)(t->items_m * t->per_m + t->items_n * t->per_n + 8) * elem;
+}
+
+static void count_tiles(const struct product *p, struct tiling *t)
+{
+    t->tiles = p->batch * ceil_div(p->m, t->items_m * t->per_m) * ceil_div(p->n, t->items_n * t->per_n);
+}
+
+static void choose_items(const struct product *p, const tern_device_info *d, struct tiling *t)
+{
+    int side = d->max_work_group >= 256 ? 16 : 8;
+    t->items_m = t->items_n = side;
+    if (p->m <= side / 4) {
+        t->items_m = side / 4;
+        t->items_n = side * 4;
+    } else if (p->n <= side / 4) {
+        t->items_m = side * 4;
+        t->items_n = side / 4;
+    }
+}
+
+/* Big tiles read least; smaller ones where too few would leave compute units idle. What is still too few is split along k, a
+ * fixed number of ways, so that results do not change from run to run. */
+static void choose_tiling(const struct product *p, const tern_device_info *d, size_t elem, struct tiling *t)
+{
+    const int64_t wanted = 2 * (int64_t)TERN_MAX(d->compute_units, 1u);
+    choose_items(p, d, t);
+    t->per_m = t->per_n = 8;
+    count_tiles(p, t);
+    if (elem > 4 || t->tiles < wanted || p->m <= 4 * t->items_m || p->n <= 4 * t->items_n || local_bytes(t, elem) > d->local_mem_bytes) {
+        t->per_m = results_per_item(p->m, t->items_m);
+        t->per_n = results_per_item(p->n, t->items_n);
+    }
+    while (local_bytes(t, elem) > d->local_mem_bytes && t->per_m * t->per_n > 1) {
+        t->per_m = TERN_MAX(t->per_m / 2, 1);
+        t->per_n = TERN_MAX(t->per_n / 2, 1);
+    }
+    count_tiles(p, t);
+    t->splits = (int)TERN_MAX(TERN_MIN(wanted / t->tiles, p->k / MIN_SPLIT_K), 1);
+    t->split_k = TERN_MAX(ceil_div(ceil_div(p->k, t->splits), TILE_K) * TILE_K, TILE_K);
+    t->splits = (int)TERN_MAX(ceil_div(p->k, t->split_k), 1);
+}
+
+/* --- Kernels --- */
+
+static void define_number(tern__kern *k, const char *name, int64_t x)
+{
+    tern__kern_define(k, name, "%lld", (long long)x);
+}
+
+static void define_axes(tern__kern *k, const char *name, const int64_t x[3])
+{
+    for (int i = 0; i < 3; i++) {
+        char full[32];
+        snprintf(full, sizeof full, "%s_%d", name, i);
+        define_number(k, full, x[i]);
+    }
+}
+
+static void define_gather(tern__kern *k, const struct product *p)
+{
+    const tern__spatial *s = p->gather;
+    define_number(k, "GATHER", s != NULL);
+    if (!s)
+        return;
+    define_number(k, "TRANSPOSED", p->transposed);
+    tern__kern_define(k, "PIXEL", "%s", p->pixel_is_k ? "k" : "n");
+    tern__kern_define(k, "TAP", "%s", p->pixel_is_k ? "n" : "k");
+    define_number(k, "CHANNELS", p->channels);
+    define_axes(k, "PIXELS", p->pixels);
+    define_axes(k, "EXTENT", p->extent);
+    define_axes(k, "TAPS", s->kernel);
+    define_axes(k, "STRIDE", s->stride);
+    define_axes(k, "DILATION", s->dilation);
+    define_axes(k, "PAD", s->pad);
+}
+
+/* What both kernels know. */
+static void define_sizes(tern__kern *k, const struct product *p, const struct tiling *t, const char *acc)
+{
+    tern__kern_define(k, "ACC", "%s", acc);
+    define_number(k, "BATCH", p->batch);
+    define_number(k, "SIZE_M", p->m);
+    define_number(k, "SIZE_N", p->n);
+    define_number(k, "SPLITS", t->splits);
+    tern__kern_define(k, "STORE_INDEX", "%s", p->c.index);
+}
+
+static void define_tiling(tern__kern *k, const struct product *p, const struct tiling *t, const char *acc, int store_width)
+{
+    tern__kern_define(k, "ACC4", "%s4", acc);
+    define_number(k, "SIZE_K", p->k);
+    define_number(k, "ITEMS_M", t->items_m);
+    define_number(k, "ITEMS_N", t->items_n);
+    define_number(k, "PER_M", t->per_m);
+    define_number(k, "PER_N", t->per_n);
+    define_number(k, "TILE_K", TILE_K);
+    define_number(k, "SPLIT_K", t->split_k);
+    define_number(k, "A_K_FAST", p->a_k_fast);
+    define_number(k, "B_N_FAST", p->b_n_fast);
+    define_number(k, "A_WIDTH", p->a.width);
+    define_number(k, "B_WIDTH", p->b.width);
+    tern__kern_define(k, "A_INDEX", "%s", p->a.index);
+    tern__kern_define(k, "B_INDEX", "%s", p->b.index);
+    define_number(k, "STORE_WIDTH", store_width);
+}
+
+static void load_hook(tern__kern *k, const char *name, const struct view *v)
+{
+    tern__kern_load(k, name, v->v, v->axes, v->width == 4 ? v->lane : -1, v->width == 4 ? 1 | 4 : 1);
+}
+
+static void store_hook(tern__kern *k, const struct view *c, int width)
+{
+    tern__kern_store(k, "store", c->v, c->axes, width == 4 ? c->lane : -1, width == 4 ? 1 | 4 : 1);
+}
+
+static tern_status lower_sum(tern__lower *l, const struct product *p, const struct tiling *t, const char *acc, int partial)
+{
+    tern__kern *k = tern__lower_kernel(l, "gemm_simt_sum.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    define_sizes(k, p, t, acc);
+    tern__kern_slot(k, partial, false);
+    store_hook(k, &p->c, 1);
+    tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(p->batch * p->m * p->n, 1), 1, 1}, (size_t[3]){64, 1, 1});
+    return TERN_OK;
+}
+
+/* An empty result still has a kernel, so that its memory is known to the plan; no item gets as far as storing. */
+static tern_status lower_nothing(tern__lower *l, const struct product *p)
+{
+    struct product none = *p;
+    none.batch = 0;
+    none.m = none.n = 1;
+    int partial = tern__lower_temp(l, 1);
+    return partial < 0 ? TERN_E_NOMEM
+                       : lower_sum(l, &none, &(struct tiling){0}, tern__reg_type(tern__lower_type(l, p->c.v)->dtype), partial);
+}
+
+static tern_status lower_product(tern__lower *l, const struct product *p)
+{
+    if (p->batch == 0 || p->m == 0 || p->n == 0)
+        return lower_nothing(l, p);
+    tern_dtype dtype = tern__lower_type(l, p->c.v)->dtype;
+    const char *acc = tern__reg_type(dtype);
+    size_t elem = TERN_MAX(tern_dtype_size(dtype), tern__dtype_is(dtype, TERN__T_FLOAT) ? (size_t)4 : (size_t)1);
+    struct tiling t;
+    choose_tiling(p, tern__lower_device(l), elem, &t);
+    int partial = -1;
+    if (t.splits > 1) {
+        partial = tern__lower_temp(l, (size_t)(t.splits * p->batch * p->m * p->n) * elem);
+        if (partial < 0)
+            return TERN_E_NOMEM;
+    }
+    tern__kern *k = tern__lower_kernel(l, "gemm_simt.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    int store_width = partial < 0 && t.per_n >= 4 ? p->c.width : 1;
+    define_sizes(k, p, &t, acc);
+    define_tiling(k, p, &t, acc, store_width);
+    define_gather(k, p);
+    if (p->k > 0) {
+        load_hook(k, "load_a", &p->a);
+        load_hook(k, "load_b", &p->b);
+    }
+    if (partial >= 0)
+        tern__kern_slot(k, partial, true);
+    else
+        store_hook(k, &p->c, store_width);
+    size_t items = (size_t)(t.items_m * t.items_n);
+    tern__kern_range(k, 1, (size_t[3]){(size_t)(t.tiles * t.splits) * items, 1, 1}, (size_t[3]){items, 1, 1});
+    return partial >= 0 ? lower_sum(l, p, &t, acc, partial) : TERN_OK;
+}
+
+/* --- What is taken --- */
+
+static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    const tern_device_info *d = tern__lower_device(l);
+    const tern__type *t = tern__lower_type(l, n->out[0]);
+    if (d->max_work_group < 64) {
+        tern__str_addf(why, "work-groups of 64 items are needed, the device has %u", d->max_work_group);
+        return false;
+    }
+    if (t->dtype == TERN_F64 && !d->fp64) {
+        tern__str_add(why, "the device has no f64");
+        return false;
+    }
+    for (int i = 0; i <= n->n_in; i++) {
+        const tern__type *x = i < n->n_in ? tern__lower_type(l, n->in[i]) : t;
+        if (tern__elems(&x->shape) > INT32_MAX) {
+            tern__str_addf(why, "%lld elements need more than 32-bit indices", (long long)tern__elems(&x->shape));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- matmul --- */
+
+/* The linear batch index of an operand whose extents broadcast to the result's, as an expression of batch. */
+static void batch_text(const tern_shape *s, const tern_shape *out, char *text, size_t size)
+{
+    int64_t stride = 1, out_stride = 1;
+    int lead = out->rank - s->rank;
+    size_t len = 0;
+    text[0] = '\0';
+    for (int d = out->rank - 3; d >= 0; d--) {
+        int64_t extent = d >= lead ? s->dim[d - lead] : 1;
+        if (extent > 1)
+            len += (size_t)snprintf(text + len, size - len, "%sbatch / %lldu %% %lldu * %lldu", len ? " + " : "", (long long)out_stride,
+                                    (long long)extent, (long long)stride);
+        stride *= extent;
+        out_stride *= out->dim[d];
+    }
+    if (!len)
+        snprintf(text, size, "0u");
+}
+
+/* One matrix of a stack: [..., rows, columns] at the given row and column. */
+static void matrix_view(struct view *v, tern_value value, const tern_shape *s, const tern_shape *out, const char *row, const char *column)
+{
+    char batch[INDEX_TEXT - 64];
+    v->v = value;
+    if (s->rank == 2) {
+        v->axes[0].dims = v->axes[1].dims = 1;
+        snprintf(v->index, sizeof v->index, "%s, %s", row, column);
+    } else {
+        v->axes[0].dims = s->rank - 2;
+        v->axes[1].dims = v->axes[2].dims = 1;
+        batch_text(s, out, batch, sizeof batch);
+        snprintf(v->index, sizeof v->index, "%s, %s, %s", batch, row, column);
+    }
+    v->lane = s->rank == 2 ? 1 : 2;
+    v->width = s->dim[s->rank - 1] % 4 == 0 ? 4 : 1;
+    v->axes[v->lane].multiple_of = v->width;
+}
+
+static bool flag(const tern__node *n, const char *name)
+{
+    for (int i = 0; i < n->op->n_attrs; i++)
+        if (!strcmp(n->op->attrs[i].name, name))
+            return tern__attr_int(n, i) != 0;
+    return false;
+}
+
+static bool accept_matmul(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    for (int i = 0; i < 2; i++)
+        if (tern__lower_type(l, n->in[i])->shape.rank < 2) {
+            tern__str_addf(why, "operand %d is a vector", i);
+            return false;
+        }
+    return accept(l, n, why);
+}
+
+static tern_status lower_matmul(tern__lower *l, const tern__node *n)
+{
+    const tern_shape *a = &tern__lower_type(l, n->in[0])->shape, *b = &tern__lower_type(l, n->in[1])->shape;
+    const tern_shape *c = &tern__lower_type(l, n->out[0])->shape;
+    bool trans_a = flag(n, "trans_a"), trans_b = flag(n, "trans_b");
+    struct product p = {.a_k_fast = !trans_a, .b_n_fast = !trans_b};
+    p.batch = tern__extent(c, 0, c->rank - 2);
+    p.m = c->dim[c->rank - 2];
+    p.n = c->dim[c->rank - 1];
+    p.k = a->dim[a->rank - (trans_a ? 2 : 1)];
+    matrix_view(&p.a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
+    matrix_view(&p.b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
+    matrix_view(&p.c, n->out[0], c, c, "m", "n");
+    return lower_product(l, &p);
+}
+
+const tern__impl tern__impl_matmul_simt = {.name = "simt_tile", .accept = accept_matmul, .lower = lower_matmul};
+
+/* --- Convolutions ---
+ * x [batch, c_in, in...], w [c_out, c_in / group, kernel...], y [batch, c_out, out...]; a product for each group. */
+
+/* The image that B gathers from. */
+static void gather_view(struct product *p, tern_value v, const tern__spatial *s)
+{
+    static const char *const index[] = {"image, channel, i2", "image, channel, i1, i2", "image, channel, i0, i1, i2"};
+    p->gather = s;
+    p->b.v = v;
+    p->b.width = 1;
+    for (int i = 0; i < 2 + s->n_dims; i++)
+        p->b.axes[i].dims = 1;
+    snprintf(p->b.index, sizeof p->b.index, "%s", index[s->n_dims - 1]);
+}
+
+/* An image [batch, channels, position...] by pixel (images and positions counted together) and channel of the group. */
+static void image_view(struct view *v, tern_value value, const tern__spatial *s, const int64_t extent[3], int64_t channels,
+                       const char *pixel)
+{
+    const long long positions = TERN_MAX(volume(extent), 1);
+    v->v = value;
+    v->width = positions % 4 == 0 ? 4 : 1;
+    v->lane = 2;
+    v->axes[0].dims = v->axes[1].dims = 1;
+    v->axes[2] = (tern__hook_axis){.dims = s->n_dims, .multiple_of = v->width};
+    snprintf(v->index, sizeof v->index, "%s / %lldu, batch * %lldu + m, %s %% %lldu", pixel, positions, (long long)channels, pixel,
+             positions);
+}
+
+/* A weight [c_out, c_in / group, kernel...] by output channel of the group (m) and column (input channels and taps counted together). */
+static void weight_view(struct view *v, tern_value value, const tern__spatial *s, const char *column)
+{
+    v->v = value;
+    v->width = s->c_in / s->group * volume(s->kernel) % 4 == 0 ? 4 : 1;
+    v->lane = 1;
+    v->axes[0].dims = 1;
+    v->axes[1] = (tern__hook_axis){.dims = 1 + s->n_dims, .multiple_of = v->width};
+    snprintf(v->index, sizeof v->index, "batch * %lldu + m, %s", (long long)(s->c_out / s->group), column);
+}
+
+static tern_status geometry(const tern__lower *l, const tern__node *n, tern__spatial *s)
+{
+    return tern__conv_geometry(n, (const tern__type[]){*tern__lower_type(l, n->in[0]), *tern__lower_type(l, n->in[1])}, s);
+}
+
+/* y: rows are output channels, columns are output pixels, k runs over the taps of all input channels. */
+static tern_status lower_conv(tern__lower *l, const tern__node *n)
+{
+    tern__spatial s;
+    TERN_TRY(geometry(l, n, &s));
+    struct product p = {.batch = s.group,
+                        .m = s.c_out / s.group,
+                        .n = s.batch * volume(s.out),
+                        .k = s.c_in / s.group * volume(s.kernel),
+                        .a_k_fast = true,
+                        .b_n_fast = true,
+                        .pixels = s.out,
+                        .extent = s.in,
+                        .channels = s.c_in / s.group};
+    weight_view(&p.a, n->in[1], &s, "k");
+    gather_view(&p, n->in[0], &s);
+    image_view(&p.c, n->out[0], &s, s.out, p.m, "n");
+    return lower_product(l, &p);
+}
+
+/* dx: rows are input channels, columns are input pixels, k runs over the taps of all output channels. */
+static tern_status lower_conv_grad_input(tern__lower *l, const tern__node *n)
+{
+    tern__spatial s;
+    TERN_TRY(geometry(l, n, &s));
+    const long long taps = TERN_MAX(volume(s.kernel), 1), c_out = s.c_out / s.group;
+    struct product p = {.batch = s.group,
+                        .m = s.c_in / s.group,
+                        .n = s.batch * volume(s.in),
+                        .k = c_out * taps,
+                        .a_k_fast = taps > 1,
+                        .b_n_fast = true,
+                        .transposed = true,
+                        .pixels = s.in,
+                        .extent = s.out,
+                        .channels = c_out};
+    p.a.v = n->in[1];
+    p.a.width = 1;
+    p.a.axes[0].dims = p.a.axes[1].dims = 1;
+    p.a.axes[2].dims = s.n_dims;
+    snprintf(p.a.index, sizeof p.a.index, "batch * %lldu + k / %lldu, m, k %% %lldu", c_out, taps, taps);
+    gather_view(&p, n->in[0], &s);
+    image_view(&p.c, n->out[0], &s, s.in, p.m, "n");
+    return lower_product(l, &p);
+}
+
+/* dw: rows are output channels, columns are taps of input channels, k runs over the output pixels of the whole batch. */
+static tern_status lower_conv_grad_weight(tern__lower *l, const tern__node *n)
+{
+    tern__spatial s;
+    TERN_TRY(geometry(l, n, &s));
+    struct product p = {.batch = s.group,
+                        .m = s.c_out / s.group,
+                        .n = s.c_in / s.group * volume(s.kernel),
+                        .k = s.batch * volume(s.out),
+                        .a_k_fast = true,
+                        .b_n_fast = false,
+                        .pixel_is_k = true,
+                        .pixels = s.out,
+                        .extent = s.in,
+                        .channels = s.c_in / s.group};
+    image_view(&p.a, n->in[1], &s, s.out, p.m, "k");
+    gather_view(&p, n->in[0], &s);
+    weight_view(&p.c, n->out[0], &s, "n");
+    return lower_product(l, &p);
+}
+
+const tern__impl tern__impl_conv_simt = {.name = "simt_tile", .accept = accept, .lower = lower_conv};
+const tern__impl tern__impl_conv_grad_input_simt = {.name = "simt_tile", .accept = accept, .lower = lower_conv_grad_input};
+const tern__impl tern__impl_conv_grad_weight_simt = {.name = "simt_tile", .accept = accept, .lower = lower_conv_grad_weight};

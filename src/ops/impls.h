@@ -1,0 +1,14 @@
+/* The implementations that ops list: defined in impl_*.c, one file per family of kernels. */
+#ifndef TERN_OPS_IMPLS_H
+#define TERN_OPS_IMPLS_H
+
+#include "compile/lower.h"
+#include "ops/op.h"
+
+/* SIMT (impl_gemm_simt.c): work-group tiles in local memory, any dtype; they also take what CPU implementations leave. */
+extern const tern__impl tern__impl_matmul_simt;
+extern const tern__impl tern__impl_conv_simt;
+extern const tern__impl tern__impl_conv_grad_input_simt;
+extern const tern__impl tern__impl_conv_grad_weight_simt;
+
+#endif
