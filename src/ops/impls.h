@@ -11,4 +11,10 @@ extern const tern__impl tern__impl_conv_simt;
 extern const tern__impl tern__impl_conv_grad_input_simt;
 extern const tern__impl tern__impl_conv_grad_weight_simt;
 
+/* CPU (impl_gemm_cpu.c, impl_conv_cpu.c, impl_conv_grad_cpu.c): register tiles of explicit vectors, one work-item per work-group. */
+extern const tern__impl tern__impl_matmul_cpu;
+extern const tern__impl tern__impl_conv_cpu;
+extern const tern__impl tern__impl_conv_grad_input_cpu;
+extern const tern__impl tern__impl_conv_grad_weight_cpu;
+
 #endif

@@ -1,0 +1,210 @@
+/* Direct convolution for CPU devices: one work-item computes TP neighbouring pixels of one row times NV*W output channels,
+ * all in vector registers.
+ *
+ *   y[n, o, oy, ox] = sum over c, kh, kw of x[n, c, oy*SH - PT + kh*DH, ox*SW - PL + kw*DW] * w[o, c, kh, kw]
+ *
+ * x: [N, C/IB, H, IW, IB] f32: channels in blocks of IB, or plain with IB = 1.
+ * wp: [O/NR rounded up][C/IB][KH][KW][IB][NR] f32 from pack_conv_weight.cl, NR = NV*W, zero past the last channel.
+ * The gradient by the input (stride 1) is the same sum over dy with flipped weights and pads DH*(KH-1) - PT, DW*(KW-1) - PL.
+ * 1-d convolutions have KH = H = OH = 1.
+ * ND-range: (tiles per row * OH, O/NR, N), work-groups of one item.
+ */
+#ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
+#define KERNEL conv_cpu
+#define HOOK_PARAMS __global float *y
+#define HOOK_ARGS y
+#define W 16  /* native vector width of float */
+#define TP 14 /* pixels of a tile, at most OW: TP*NV accumulators + NV + 1 vector registers */
+#define NV 2  /* vectors of output channels of a tile */
+#define IB 16 /* channels in a block of x: 1, 4, 8 or 16 */
+#define C 64
+#define H 56
+#define IW 56
+#define O 64
+#define OH 56
+#define OW 56
+#define KH 3
+#define KW 3
+#define SH 1
+#define SW 1
+#define DH 1
+#define DW 1
+#define PT 1
+#define PL 1
+#define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
+static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
+static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
+{
+    vstore16(acc, 0, y + (((n * (O / 16) + o / 16) * OH + oy) * OW + ox) * 16);
+}
+#endif
+
+#define NR (NV * W)
+#define CAT_(x, y) x##y
+#define CAT(x, y) CAT_(x, y)
+#define VEC CAT(float, W)
+#define VLOAD CAT(vload, W)
+#define VSTORE CAT(vstore, W)
+#define TILES ((OW + TP - 1) / TP)
+#define CB (C / IB)
+#define SPAN ((TP - 1) * SW + (KW - 1) * DW + 1) /* input pixels of a row that a tile reads */
+/* Some tile lies wholly inside the rows; some tile reaches out of them. */
+#define LAST_OX (OW - TP)
+#define REACHES_OUT (PL > 0 || LAST_OX * SW - PL + SPAN > IW)
+#define LIES_INSIDE (TILES > 2 || !REACHES_OUT || (TILES == 2 && (PL <= 0 || LAST_OX * SW - PL + SPAN <= IW)))
+#if IB == 1
+#define PIXEL float
+#define GET(i, p) ((p)[i])
+#define PUT(x, i, p) ((p)[i] = (x))
+#else
+#define PIXEL CAT(float, IB)
+#define GET CAT(vload, IB)
+#define PUT CAT(vstore, IB)
+#endif
+#if FLAT
+#define YX(oy, ox) ox
+#else
+#define YX(oy, ox) oy, ox
+#endif
+
+/* Adds every tap of one input block. SRC: the block's row of tap 0, shifted to the tile; ROW: floats between the rows of
+ * neighbouring taps. Without dilation a row's taps and channels follow each other in x as they do in wp: one loop. */
+#if DW == 1
+#define RUNS 1
+#define RUN (KW * IB)
+#else
+#define RUNS KW
+#define RUN IB
+#endif
+#define TAPS(SPACE, SRC, ROW)                                                                 \
+    _Pragma("unroll 1") for (int kh = kh0; kh < kh1; kh++)                                    \
+        _Pragma("unroll 1") for (int r = 0; r < RUNS; r++)                                    \
+    {                                                                                         \
+        const SPACE float *xs = (SRC) + ((kh - kh0) * (ROW) + r * (DW * IB));                 \
+        const __global float *ws = wb + (kh * RUNS + r) * (RUN * NR);                         \
+        _Pragma("unroll 1") for (int i = 0; i < RUN; i++)                                     \
+        {                                                                                     \
+            VEC wv[NV];                                                                       \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) wv[v] = VLOAD(v, ws);              \
+            _Pragma("unroll") for (int p = 0; p < TP; p++)                                    \
+            {                                                                                 \
+                const VEC s = (VEC)(xs[(size_t)p * (SW * IB)]);                               \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) acc[p][v] += s * wv[v];        \
+            }                                                                                 \
+            xs++;                                                                             \
+            ws += NR;                                                                         \
+        }                                                                                     \
+    }
+
+__kernel void KERNEL(const __global float *restrict x, const __global float *restrict wp, HOOK_PARAMS)
+{
+    const int oy = (int)get_global_id(0) / TILES;
+    const int first = (int)get_global_id(0) % TILES * TP; /* pixels this tile owns start here */
+    const uint ob = (uint)get_global_id(1);
+    const uint n = (uint)get_global_id(2);
+    /* The last tile moves back to stay inside; pixels that its neighbour owns are computed again but not stored. */
+    const int ox0 = min(first, LAST_OX);
+    const int iy0 = oy * SH - PT;
+    const int ix0 = ox0 * SW - PL;
+    /* Taps whose row exists. */
+    const int kh0 = iy0 < 0 ? min((-iy0 + DH - 1) / DH, KH) : 0;
+    const int kh1 = iy0 + (KH - 1) * DH < H ? KH : max((H - iy0 + DH - 1) / DH, kh0);
+
+    VEC acc[TP][NV];
+#pragma unroll
+    for (int p = 0; p < TP; p++)
+#pragma unroll
+        for (int v = 0; v < NV; v++)
+            acc[p][v] = (VEC)(0.0f);
+
+    const __global float *xb = x + (size_t)n * ((size_t)C * H * IW) + (iy0 + kh0 * DH) * (IW * IB);
+    const __global float *wb = wp + (size_t)ob * ((size_t)C * KH * KW * NR);
+#if REACHES_OUT
+    float patch[KH * SPAN * IB]; /* the rows a tile at the border reads, with zeroes outside */
+    const int from = max(0, -ix0), to = min(SPAN, IW - ix0);
+    if (from > 0 || to < SPAN) {
+        PIXEL zero = (PIXEL)(0.0f);
+#pragma unroll 1
+        for (int r = 0; r < kh1 - kh0; r++) {
+#pragma unroll 1
+            for (int j = 0; j < from; j++)
+                PUT(zero, r * SPAN + j, patch);
+#pragma unroll 1
+            for (int j = to; j < SPAN; j++)
+                PUT(zero, r * SPAN + j, patch);
+        }
+#pragma unroll 1
+        for (uint cb = 0; cb < CB; cb++) {
+#pragma unroll 1
+            for (int r = 0; r < kh1 - kh0; r++) {
+                const __global float *row = xb + r * (DH * IW * IB) + ix0 * IB;
+#pragma unroll 1
+                for (int j = from; j < to; j++)
+                    PUT(GET(j, row), r * SPAN + j, patch);
+            }
+            TAPS(__private, patch, SPAN * IB)
+            xb += H * IW * IB;
+            wb += KH * KW * IB * NR;
+        }
+    }
+#if LIES_INSIDE
+    else
+#endif
+#endif
+#if LIES_INSIDE
+    {
+        xb += ix0 * IB;
+#pragma unroll 1
+        for (uint cb = 0; cb < CB; cb++) {
+            TAPS(__global, xb, DH * IW * IB)
+            xb += H * IW * IB;
+            wb += KH * KW * IB * NR;
+        }
+    }
+#endif
+
+    /* Through memory, so that the epilogue is in the code once and not TP*NV times. */
+    float tile[TP * NR];
+#pragma unroll
+    for (int p = 0; p < TP; p++)
+#pragma unroll
+        for (int v = 0; v < NV; v++)
+            VSTORE(acc[p][v], p * NV + v, tile);
+
+#pragma unroll 1
+    for (uint v = 0; v < NV; v++) {
+        const uint o = ob * NR + v * W;
+#pragma unroll 1
+        for (int p = first - ox0; p < TP; p++) {
+            if (o + W <= O) {
+                CAT(STORE, W)(VLOAD(p * NV + v, tile), n, o, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+            }
+#if O % W != 0
+            else
+#pragma unroll 1
+                for (uint j = 0; o + j < O && j < W; j++)
+                    STORE(tile[p * NR + v * W + j], n, o + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+#endif
+        }
+    }
+}
+
+#undef NR
+#undef CAT_
+#undef CAT
+#undef VEC
+#undef VLOAD
+#undef VSTORE
+#undef TILES
+#undef CB
+#undef SPAN
+#undef LAST_OX
+#undef REACHES_OUT
+#undef LIES_INSIDE
+#undef PIXEL
+#undef GET
+#undef PUT
+#undef YX
+#undef RUNS
+#undef RUN
+#undef TAPS

@@ -1,0 +1,53 @@
+/* Rearranges a convolution's weights for conv_cpu.cl.
+ *   w:  [OC, IC, KH, KW] as the graph has them; f32, f16 or bf16
+ *   wp: [O/NR rounded up][C/IB][KH][KW][IB][NR] f32, zero past the last channel
+ * FLIP 0: O = OC, C = IC. FLIP 1 (gradient by the input): O = IC, C = OC, and the taps run backwards.
+ * ND-range: (O/NR rounded up, C), work-groups of one item.
+ */
+#ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
+#define KERNEL pack_conv_weight
+#define NR 32
+#define IB 16
+#define O 64
+#define C 64
+#define TAPS 9 /* KH*KW */
+#define FLIP 0
+#define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
+#endif
+
+#if SRC == 0
+#define SRC_T float
+#define LOAD(i, p) ((p)[i])
+#elif SRC == 1
+#define SRC_T half
+#define LOAD(i, p) vload_half(i, p)
+#else
+#define SRC_T ushort
+#define LOAD(i, p) as_float((uint)(p)[i] << 16)
+#endif
+#if FLIP
+#define AT(o, c, t) (((size_t)(c) * O + (o)) * TAPS + (TAPS - 1 - (t)))
+#else
+#define AT(o, c, t) (((size_t)(o) * C + (c)) * TAPS + (t))
+#endif
+
+__kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict wp)
+{
+    const uint ob = (uint)get_global_id(0);
+    const uint c = (uint)get_global_id(1);
+    __global float *d = wp + (((size_t)ob * (C / IB) + c / IB) * TAPS * IB + c % IB) * NR;
+    const uint channels = min((uint)NR, (uint)O - ob * NR);
+    for (uint t = 0; t < TAPS; t++) {
+        uint j = 0;
+#pragma unroll 4
+        for (; j < channels; j++)
+            d[j] = LOAD(AT(ob * NR + j, c, t), w);
+        for (; j < NR; j++)
+            d[j] = 0.0f;
+        d += IB * NR;
+    }
+}
+
+#undef SRC_T
+#undef LOAD
+#undef AT

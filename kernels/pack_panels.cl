@@ -1,0 +1,93 @@
+/* Cuts a matrix into panels for gemm_cpu.cl.
+ *   src: element (b, r, k) lies at b*S_BATCH + r*S_ROW + k*S_STEP; r < ROWS, k < K; f32, f16 or bf16
+ *   dst [batch][ROWS / P rounded up][K][P] f32, zero where r >= ROWS
+ * A's panels hold P = MR rows, B's hold P = NR columns (r is then a column).
+ * ND-range: (panels, K / KCHUNK rounded up, batch), work-groups of one item.
+ */
+#ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
+#define KERNEL pack_panels
+#define P 12
+#define ROWS 128
+#define K 128
+#define S_ROW 128
+#define S_STEP 1
+#define S_BATCH 0
+#define KCHUNK 128 /* a multiple of 4 */
+#define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
+#endif
+
+#if SRC == 0
+#define SRC_T float
+#define LOAD(i, p) ((p)[i])
+#define LOAD4(p) vload4(0, p)
+#define LOAD16(p) vload16(0, p)
+#elif SRC == 1
+#define SRC_T half
+#define LOAD(i, p) vload_half(i, p)
+#define LOAD4(p) vload_half4(0, p)
+#define LOAD16(p) vload_half16(0, p)
+#else
+#define SRC_T ushort
+#define LOAD(i, p) as_float((uint)(p)[i] << 16)
+#define LOAD4(p) as_float4(convert_uint4(vload4(0, p)) << 16)
+#define LOAD16(p) as_float16(convert_uint16(vload16(0, p)) << 16)
+#endif
+
+__kernel void KERNEL(const __global SRC_T *restrict src, __global float *restrict dst)
+{
+    const uint panel = (uint)get_global_id(0);
+    const uint batch = (uint)get_global_id(2);
+    const uint k0 = (uint)get_global_id(1) * KCHUNK;
+    const uint k1 = min(k0 + (uint)KCHUNK, (uint)K);
+    const uint r0 = panel * P;
+    const uint rows = min((uint)P, (uint)ROWS - r0);
+    const __global SRC_T *s = src + (size_t)batch * S_BATCH + (size_t)r0 * S_ROW;
+    __global float *d = dst + ((size_t)batch * ((ROWS + P - 1) / P) + panel) * ((size_t)K * P);
+    uint k = k0;
+
+#if S_STEP == 1 && S_ROW != 1
+    /* Transposed in squares of four, four rows at a time: rows a power of two apart share their place in the first cache. */
+    const uint k4 = k0 + (k1 - k0) / 4 * 4;
+    uint r = 0;
+    for (; r + 4 <= rows; r += 4) {
+        const __global SRC_T *q = s + (size_t)r * S_ROW;
+        __global float *o = d + (size_t)k0 * P + r;
+#pragma unroll 1
+        for (k = k0; k < k4; k += 4) {
+            const float4 a = LOAD4(q + k), b = LOAD4(q + S_ROW + k);
+            const float4 c = LOAD4(q + 2 * (size_t)S_ROW + k), e = LOAD4(q + 3 * (size_t)S_ROW + k);
+            vstore4((float4)(a.x, b.x, c.x, e.x), 0, o);
+            vstore4((float4)(a.y, b.y, c.y, e.y), 0, o + P);
+            vstore4((float4)(a.z, b.z, c.z, e.z), 0, o + 2 * P);
+            vstore4((float4)(a.w, b.w, c.w, e.w), 0, o + 3 * P);
+            o += 4 * P;
+        }
+    }
+#pragma unroll 1
+    for (; r < P; r++)
+#pragma unroll 1
+        for (k = k0; k < k4; k++)
+            d[(size_t)k * P + r] = r < rows ? LOAD((size_t)r * S_ROW + k, s) : 0.0f;
+    k = k4;
+#endif
+#pragma unroll 1
+    for (; k < k1; k++) {
+        uint i = 0;
+#if S_ROW == 1
+#pragma unroll 1
+        for (; i + 16 <= rows; i += 16)
+            vstore16(LOAD16(s + (size_t)k * S_STEP + i), 0, d + (size_t)k * P + i);
+#endif
+#pragma unroll 1
+        for (; i < rows; i++)
+            d[(size_t)k * P + i] = LOAD((size_t)i * S_ROW + (size_t)k * S_STEP, s);
+#pragma unroll 1
+        for (; i < P; i++)
+            d[(size_t)k * P + i] = 0.0f;
+    }
+}
+
+#undef SRC_T
+#undef LOAD
+#undef LOAD4
+#undef LOAD16

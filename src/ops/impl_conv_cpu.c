@@ -1,0 +1,216 @@
+/* conv and, at stride 1, conv_grad_input on CPU devices: direct convolution in register tiles (kernels/conv_cpu.cl). */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ops/impl_cpu.h"
+
+enum { MAX_PATCH = 1 << 16 }; /* floats of a work-item's copy of the input at a border */
+
+/* One direct convolution over rows of pixels: x [n, c, h, w] to y [n, o, oh, ow]. */
+struct direct {
+    tern_value x, w, y;
+    bool flip;             /* gradient by the input: weights transposed, taps backwards */
+    bool flat;             /* the hook takes one coordinate for all of a channel's pixels */
+    int64_t n, c, o, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
+    int dims;              /* spatial dimensions of the tensors */
+    int width, block, tp, nv;
+};
+
+static bool is_point(const tern__spatial *s)
+{
+    for (int i = 0; i < 3; i++)
+        if (s->kernel[i] != 1 || s->stride[i] != 1 || s->pad[i] != 0 || s->pad_end[i] != 0)
+            return false;
+    return true;
+}
+
+static void read_forward(const tern__spatial *s, const tern__node *n, struct direct *d)
+{
+    *d = (struct direct){.x = n->in[0], .w = n->in[1], .y = n->out[0], .n = s->batch, .c = s->c_in, .o = s->c_out};
+    d->h = s->in[1], d->iw = s->in[2], d->oh = s->out[1], d->ow = s->out[2];
+    d->kh = s->kernel[1], d->kw = s->kernel[2], d->sh = s->stride[1], d->sw = s->stride[2];
+    d->dh = s->dilation[1], d->dw = s->dilation[2], d->pt = s->pad[1], d->pl = s->pad[2];
+}
+
+/* dx is dy under the same weights the other way round, with what the taps reach beyond the pads as the new pads. */
+static void read_backward(const tern__spatial *s, const tern__node *n, struct direct *d)
+{
+    read_forward(s, n, d);
+    d->flip = true;
+    d->c = s->c_out, d->o = s->c_in;
+    d->h = s->out[1], d->iw = s->out[2], d->oh = s->in[1], d->ow = s->in[2];
+    d->pt = d->dh * (d->kh - 1) - d->pt;
+    d->pl = d->dw * (d->kw - 1) - d->pl;
+}
+
+/* Cycles of one tap and channel over a row, roughly: a fused multiply-add per vector and cycle, or the loads, and some for the loop. */
+static double cost(const struct direct *d, int64_t tp, int nv)
+{
+    double work = TERN_MAX((double)tp * nv, TERN_MAX(nv + (double)tp / 2, 4.0));
+    return (double)tern__div_up(d->ow, tp) * (double)tern__div_up(tern__div_up(d->o, d->width), nv) * (work + 2);
+}
+
+static void choose_tile(struct direct *d)
+{
+    static const int vectors[] = {2, 4, 1, 3};
+    double best = 0;
+    for (int i = 0; i < 4; i++) {
+        int64_t most = TERN_MIN((int64_t)(tern__cpu_accumulators(d->width) / vectors[i]), 14);
+        int64_t tp = tern__div_up(d->ow, tern__div_up(d->ow, most));
+        double c = cost(d, tp, vectors[i]);
+        if (best == 0 || c < best) {
+            best = c;
+            d->tp = (int)tp;
+            d->nv = vectors[i];
+        }
+    }
+}
+
+static tern_status geometry(const tern__lower *l, const tern__node *n, tern__spatial *s)
+{
+    return tern__conv_geometry(n, (const tern__type[]){*tern__lower_type(l, n->in[0]), *tern__lower_type(l, n->in[1])}, s);
+}
+
+static void read_node(const tern__lower *l, const tern__node *n, bool backward, const tern__spatial *s, struct direct *d)
+{
+    if (backward)
+        read_backward(s, n, d);
+    else
+        read_forward(s, n, d);
+    d->dims = s->n_dims;
+    d->flat = s->n_dims == 1;
+    if (is_point(s)) { /* every pixel by itself: one long row */
+        d->flat = true;
+        d->h = d->oh = 1;
+        d->iw = d->ow = s->in[0] * s->in[1] * s->in[2];
+    }
+    const tern__layout *layout = &tern__lower_type(l, d->x)->layout;
+    d->block = layout->kind == TERN__BLOCKED ? layout->block : 1;
+    d->width = tern__cpu_width(tern__lower_device(l));
+    choose_tile(d);
+}
+
+static int64_t patch_floats(const struct direct *d)
+{
+    return d->kh * ((d->tp - 1) * d->sw + (d->kw - 1) * d->dw + 1) * d->block;
+}
+
+static bool accept(const tern__lower *l, const tern__node *n, bool backward, tern__str *why)
+{
+    tern__spatial s;
+    struct direct d;
+    if (!tern__cpu_accept(l, n, false, why))
+        return false;
+    if (geometry(l, n, &s) != TERN_OK) {
+        tern__str_add(why, "the operands' shapes do not fit");
+        return false;
+    }
+    if (s.group != 1) {
+        tern__str_addf(why, "group %" PRId64, s.group);
+        return false;
+    }
+    if (s.n_dims > 2 && !is_point(&s)) {
+        tern__str_add(why, "three spatial dimensions");
+        return false;
+    }
+    if (backward && (s.stride[1] != 1 || s.stride[2] != 1)) {
+        tern__str_addf(why, "the gradient at strides %" PRId64 ", %" PRId64, s.stride[1], s.stride[2]);
+        return false;
+    }
+    read_node(l, n, backward, &s, &d);
+    if (patch_floats(&d) > MAX_PATCH) {
+        tern__str_addf(why, "a tile reads %" PRId64 " inputs of a channel", patch_floats(&d) / d.block);
+        return false;
+    }
+    return true;
+}
+
+static tern_status pack(tern__lower *l, const struct direct *d, int *slot)
+{
+    char key[48];
+    int64_t nr = d->nv * d->width, taps = d->kh * d->kw;
+    snprintf(key, sizeof key, "conv %d %d%s", (int)nr, d->block, d->flip ? " flipped" : "");
+    size_t size = tern__cpu_bytes(tern__div_up(d->o, nr), nr, d->c, taps);
+    tern__kern *k = tern__lower_pack(l, d->w, key, size, "pack_conv_weight.cl", slot);
+    if (*slot < 0)
+        return TERN_E_NOMEM;
+    if (!k)
+        return TERN_OK;
+    tern__cpu_define(k, "NR", nr);
+    tern__cpu_define(k, "IB", d->block);
+    tern__cpu_define(k, "O", d->o);
+    tern__cpu_define(k, "C", d->c);
+    tern__cpu_define(k, "TAPS", taps);
+    tern__cpu_define(k, "FLIP", d->flip);
+    tern__cpu_define(k, "SRC", 0);
+    tern__kern_value(k, d->w);
+    tern__kern_slot(k, *slot, true);
+    tern__cpu_range(k, tern__div_up(d->o, nr), d->c, 1);
+    return TERN_OK;
+}
+
+static void define_sizes(tern__kern *k, const struct direct *d)
+{
+    const struct { const char *name; int64_t x; } all[] = {
+        {"W", d->width}, {"TP", d->tp}, {"NV", d->nv}, {"IB", d->block}, {"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"O", d->o},
+        {"OH", d->oh}, {"OW", d->ow}, {"KH", d->kh}, {"KW", d->kw}, {"SH", d->sh}, {"SW", d->sw}, {"DH", d->dh}, {"DW", d->dw},
+        {"PT", d->pt}, {"PL", d->pl}, {"FLAT", d->flat}};
+    for (size_t i = 0; i < TERN_COUNT(all); i++)
+        tern__cpu_define(k, all[i].name, all[i].x);
+}
+
+static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
+{
+    tern__spatial s;
+    struct direct d;
+    int slot = -1;
+    TERN_TRY(geometry(l, n, &s));
+    read_node(l, n, backward, &s, &d);
+    TERN_TRY(pack(l, &d, &slot));
+    tern__kern *k = tern__lower_kernel(l, "conv_cpu.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    define_sizes(k, &d);
+    tern__kern_value(k, d.x);
+    tern__kern_slot(k, slot, false);
+    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d.width}, {.dims = d.flat ? d.dims : 1}, {.dims = d.flat ? 0 : 1}, {0}};
+    tern__kern_store(k, "STORE", d.y, axes, 1, 1u | (unsigned)d.width);
+    tern__cpu_range(k, tern__div_up(d.ow, d.tp) * d.oh, tern__div_up(d.o, (int64_t)d.nv * d.width), d.n);
+    return TERN_OK;
+}
+
+/* The input and the result where their channels fill whole vectors. */
+static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *block)
+{
+    int width = tern__cpu_width(q->device);
+    *block = width;
+    unsigned mask = 0;
+    if (tern__shape_of(q->graph, n->in[0])->dim[1] % width == 0)
+        mask |= 1u << 0;
+    if (tern__shape_of(q->graph, n->out[0])->dim[1] % width == 0)
+        mask |= 1u << n->n_in;
+    return mask;
+}
+
+static bool accept_forward(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    return accept(l, n, false, why);
+}
+
+static bool accept_backward(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    return accept(l, n, true, why);
+}
+
+static tern_status lower_forward(tern__lower *l, const tern__node *n)
+{
+    return lower(l, n, false);
+}
+
+static tern_status lower_backward(tern__lower *l, const tern__node *n)
+{
+    return lower(l, n, true);
+}
+
+const tern__impl tern__impl_conv_cpu = {.name = "cpu_tile", .accept = accept_forward, .lower = lower_forward, .blocked = blocked};
+const tern__impl tern__impl_conv_grad_input_cpu = {.name = "cpu_tile", .accept = accept_backward, .lower = lower_backward, .blocked = blocked};

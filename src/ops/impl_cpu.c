@@ -1,0 +1,61 @@
+/* What the CPU family's implementations share: vector width, acceptance tests, small builders. */
+#include "ops/impl_cpu.h"
+
+#include <inttypes.h>
+
+int tern__cpu_width(const tern_device_info *d)
+{
+    return d->native_vector_f32 >= 16 ? 16 : d->native_vector_f32 >= 8 ? 8 : 4;
+}
+
+static bool accept_dtype(tern_dtype t, bool half, tern__str *why)
+{
+    if (t == TERN_F32 || (half && (t == TERN_F16 || t == TERN_BF16)))
+        return true;
+    tern__str_addf(why, "%s is not for this kernel", tern_dtype_name(t));
+    return false;
+}
+
+bool tern__cpu_accept(const tern__lower *l, const tern__node *n, bool half, tern__str *why)
+{
+    if (tern__lower_family(l) != TERN__FAMILY_CPU) {
+        tern__str_add(why, "made for CPU devices");
+        return false;
+    }
+    for (int i = 0; i <= n->n_in; i++) {
+        const tern__type *t = tern__lower_type(l, i < n->n_in ? n->in[i] : n->out[0]);
+        int64_t elems = tern__elems(&t->shape);
+        if (!accept_dtype(t->dtype, half, why))
+            return false;
+        if (elems <= 0 || elems > INT32_MAX / 2) {
+            tern__str_addf(why, "an operand of %" PRId64 " elements", elems);
+            return false;
+        }
+    }
+    return true;
+}
+
+int tern__cpu_source(tern_dtype t)
+{
+    return t == TERN_F16 ? 1 : t == TERN_BF16 ? 2 : 0;
+}
+
+void tern__cpu_define(tern__kern *k, const char *name, int64_t x)
+{
+    tern__kern_define(k, name, x < 0 ? "(%" PRId64 ")" : "%" PRId64, x);
+}
+
+void tern__cpu_range(tern__kern *k, int64_t x, int64_t y, int64_t z)
+{
+    tern__kern_range(k, 3, (size_t[3]){(size_t)x, (size_t)y, (size_t)z}, (size_t[3]){1, 1, 1});
+}
+
+size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    const uint64_t f[4] = {(uint64_t)b, (uint64_t)c, (uint64_t)d, sizeof(float)};
+    uint64_t x = (uint64_t)a;
+    for (int i = 0; i < 4; i++)
+        if (__builtin_mul_overflow(x, f[i], &x) || x > SIZE_MAX)
+            return SIZE_MAX;
+    return (size_t)x;
+}

@@ -1,0 +1,31 @@
+/* What the CPU family's implementations share: vector width, register budget, packing of operands. */
+#ifndef TERN_OPS_IMPL_CPU_H
+#define TERN_OPS_IMPL_CPU_H
+
+#include "ops/impls.h"
+#include "ops/spatial.h"
+
+/* Floats in a vector register of the device: 4, 8 or 16. */
+int tern__cpu_width(const tern_device_info *d);
+/* Vector registers that accumulators may take. */
+static inline int tern__cpu_accumulators(int width)
+{
+    return width == 16 ? 28 : 12;
+}
+/* Tests that every CPU kernel needs: family, dtypes of operands and result, sizes that 32-bit indices reach, nothing empty.
+ * half: f16 and bf16 are taken too. */
+bool tern__cpu_accept(const tern__lower *l, const tern__node *n, bool half, tern__str *why);
+/* SRC of the packing kernels. */
+int tern__cpu_source(tern_dtype t);
+void tern__cpu_define(tern__kern *k, const char *name, int64_t x);
+/* One work-item per work-group. */
+void tern__cpu_range(tern__kern *k, int64_t x, int64_t y, int64_t z);
+/* product of counts in floats, as bytes; SIZE_MAX where it does not fit (no buffer is that large: the allocation then fails in words) */
+size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d);
+
+static inline int64_t tern__div_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+#endif
