@@ -47,12 +47,13 @@ static int64_t bytes_lower(const tern_graph *g)
 }
 
 /* Replaces *g by what a step makes of it. */
-static tern_status become(tern_graph **g, tern_status st, tern_graph *next)
+static tern_status become(tern_graph **g, tern_status st, tern_graph **next)
 {
     if (st != TERN_OK)
         return st;
     tern_graph_destroy(*g);
-    *g = next;
+    *g = *next;
+    *next = NULL;
     return TERN_OK;
 }
 
@@ -65,19 +66,19 @@ static tern_status prepare_graph(tern_session *s, const tern_graph *g, const ter
     if (p->freeze && p->store)
         st = tern_store_into_graph(p->store, now);
     if (st == TERN_OK && p->input_shapes)
-        st = become(&now, tern__graph_bind_shapes(now, p->input_shapes, &next), next);
+        st = become(&now, tern__graph_bind_shapes(now, p->input_shapes, &next), &next);
     if (st == TERN_OK && p->freeze)
-        st = become(&now, tern__graph_freeze(now, &next), next);
+        st = become(&now, tern__graph_freeze(now, &next), &next);
     if (st == TERN_OK) {
         s->info.bytes_unfused = tern__bytes_unfused(now);
-        st = become(&now, tern__passes_run(now, p->disable, &next), next);
+        st = become(&now, tern__passes_run(now, p->disable, &next), &next);
     }
     if (st == TERN_OK) {
         s->info.bytes_lower = bytes_lower(now);
         s->info.n_nodes = now->n_nodes;
     }
     if (st == TERN_OK && !tern__pass_disabled(p->disable, "layout"))
-        st = become(&now, tern__layout_pass(s->device, p->force_impl, now, &next), next);
+        st = become(&now, tern__layout_pass(s->device, p->force_impl, now, &next), &next);
     if (st != TERN_OK) {
         tern_graph_destroy(now);
         return st;

@@ -10,6 +10,18 @@ void tern_session_get_info(const tern_session *s, tern_plan_info *out)
     *out = s->info;
 }
 
+tern_status tern_session_output_info(const tern_session *s, int i, tern_dtype *dtype, tern_shape *shape)
+{
+    if (!s || i < 0 || i >= s->c.g->n_outputs)
+        return tern__fail(TERN_E_INVALID, "session: output %d of %d", i, s ? s->c.g->n_outputs : 0);
+    const tern__type *t = tern__type_of(s->c.g, s->c.g->outputs[i].value);
+    if (dtype)
+        *dtype = t->dtype;
+    if (shape)
+        *shape = t->shape;
+    return TERN_OK;
+}
+
 int tern_session_n_groups(const tern_session *s)
 {
     return s->c.n_groups;

@@ -1,0 +1,194 @@
+/* Plans against references: pointwise groups, reductions, rows, movement, variables, on both families, fused and not. */
+#include "session_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static tern_device *device_of(const char *family)
+{
+    tern_device *d = NULL;
+    MUST(tern_device_open(&(tern_device_params){.family = family}, &d));
+    return d;
+}
+
+static tern_shape shape(int rank, int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    return (tern_shape){.rank = rank, .dim = {a, b, c, d}};
+}
+
+static tern_value input(tern_graph *g, const char *name, tern_dtype t, tern_shape s)
+{
+    return tern_graph_input(g, name, t, &s, 0);
+}
+
+/* The graph both ways on both families, fused and unfused; groups expected of the fused plan on the CPU family, 0 any. */
+static void check_all(tern_graph *g, int groups, double tolerance)
+{
+    static const char *const families[] = {"cpu", "simt"};
+    for (int f = 0; f < 2; f++) {
+        tern_device *d = device_of(families[f]);
+        tern_plan_info fused = check_session(d, g, NULL, 2, tolerance);
+        tern_plan_info plain = check_session(d, g, &(tern_session_params){.disable = "fuse,layout"}, 1, tolerance);
+        assert_true(fused.bytes_fused <= plain.bytes_fused);
+        if (groups)
+            assert_int_equal(fused.n_groups, groups);
+        tern_device_close(d);
+    }
+    tern_graph_destroy(g);
+}
+
+static tern_graph *graph(void)
+{
+    tern_graph *g = NULL;
+    MUST(tern_graph_create(&g));
+    return g;
+}
+
+static void pointwise_chain(void **state)
+{
+    (void)state;
+    static const int64_t sizes[] = {1, 15, 16, 17, 33, 127, 20000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        tern_graph *g = graph();
+        tern_value a = input(g, "a", TERN_F32, shape(1, sizes[i], 0, 0, 0)), b = input(g, "b", TERN_F32, shape(1, sizes[i], 0, 0, 0));
+        tern_value s = tern_graph_op2(g, "add", a, b, NULL);
+        tern_value r = tern_graph_op1(g, "relu", s, NULL);
+        tern_graph_output(g, "s", s);
+        tern_graph_output(g, "y", tern_graph_op2(g, "mul", r, tern_graph_op1(g, "sigmoid", b, NULL), NULL));
+        check_all(g, 1, 1e-5);
+    }
+}
+
+static void broadcasting(void **state)
+{
+    (void)state;
+    tern_graph *g = graph();
+    tern_value x = input(g, "x", TERN_F32, shape(4, 3, 5, 7, 6)), c = input(g, "c", TERN_F32, shape(4, 1, 5, 1, 1)),
+               r = input(g, "r", TERN_F32, shape(1, 6, 0, 0, 0));
+    tern_value y = tern_graph_op2(g, "add", tern_graph_op2(g, "mul", x, c, NULL), r, NULL);
+    tern_graph_output(g, "y", y);
+    tern_graph_output(g, "z", tern_graph_op3(g, "where", tern_graph_op2(g, "less", y, c, NULL), x, r, NULL));
+    check_all(g, 1, 1e-5);
+}
+
+static void softmax_is_one_kernel(void **state)
+{
+    (void)state;
+    static const int64_t widths[] = {1, 7, 16, 33, 1000};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        tern_graph *g = graph();
+        tern_value x = input(g, "x", TERN_F32, shape(2, 19, widths[i], 0, 0));
+        tern_graph_output(g, "y", tern_graph_op1(g, "softmax", x, NULL));
+        check_all(g, 1, 1e-5);
+    }
+}
+
+static void reductions(void **state)
+{
+    (void)state;
+    static const char *const ops[] = {"sum", "mean", "reduce_max", "reduce_min", "prod"};
+    static const struct { int64_t axes[3]; int n; } over[] = {{{0}, 1}, {{1}, 1}, {{2}, 1}, {{0, 2}, 2}, {{1, 2}, 2}, {{0, 1, 2}, 3}};
+    for (size_t k = 0; k < sizeof over / sizeof *over; k++) {
+        tern_graph *g = graph();
+        tern_value x = input(g, "x", TERN_F32, shape(3, 6, 35, 17, 0));
+        tern_value h = tern_graph_op1(g, "tanh", x, NULL);
+        for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+            tern_graph_output(g, ops[i], tern_graph_op1(g, ops[i], h, TERN_ATTRS(TERN_INTS("axes", over[k].axes, over[k].n), TERN_INT("keepdims", k % 2))));
+        check_all(g, 1, 1e-4);
+    }
+}
+
+static void split_reduction(void **state)
+{
+    (void)state;
+    tern_graph *g = graph();
+    tern_value x = input(g, "x", TERN_F32, shape(4, 40, 3, 50, 20));
+    int64_t axes[] = {0, 2, 3};
+    tern_value s = tern_graph_op1(g, "sum", tern_graph_op1(g, "square", x, NULL), TERN_ATTRS(TERN_INTS("axes", axes, 3), TERN_INT("keepdims", 0)));
+    tern_graph_output(g, "y", tern_graph_op1(g, "sqrt", s, NULL));
+    tern_graph_output(g, "all", tern_graph_op1(g, "sum", x, NULL));
+    check_all(g, 0, 1e-3);
+}
+
+static void positions(void **state)
+{
+    (void)state;
+    tern_graph *g = graph();
+    tern_value x = input(g, "x", TERN_F32, shape(3, 4, 129, 5, 0));
+    for (int64_t axis = 0; axis < 3; axis++) {
+        tern_value hi = tern_graph_op1(g, "argmax", x, TERN_ATTRS(TERN_INTS("axes", &axis, 1)));
+        tern_value lo = tern_graph_op1(g, "argmin", x, TERN_ATTRS(TERN_INTS("axes", &axis, 1), TERN_INT("keepdims", 0)));
+        tern_graph_output(g, (const char *[]){"h0", "h1", "h2"}[axis], hi);
+        tern_graph_output(g, (const char *[]){"l0", "l1", "l2"}[axis], lo);
+    }
+    check_all(g, 0, 0);
+}
+
+static void movement(void **state)
+{
+    (void)state;
+    tern_graph *g = graph();
+    tern_value x = input(g, "x", TERN_F32, shape(3, 4, 6, 10, 0)), y = input(g, "y", TERN_F32, shape(3, 4, 6, 3, 0));
+    int64_t perm[] = {2, 0, 1}, to[] = {8, 30}, pads[] = {1, 0, 2, 0, 3, 1}, starts[] = {9, 1}, ends[] = {-100, 6}, axes[] = {2, 1}, steps[] = {-2, 2};
+    tern_graph_output(g, "t", tern_graph_op1(g, "relu", tern_graph_op1(g, "transpose", x, TERN_ATTRS(TERN_INTS("perm", perm, 3))), NULL));
+    tern_graph_output(g, "r", tern_graph_op1(g, "neg", tern_graph_op1(g, "reshape", x, TERN_ATTRS(TERN_INTS("shape", to, 2))), NULL));
+    tern_graph_output(g, "p", tern_graph_op1(g, "pad", x, TERN_ATTRS(TERN_INTS("pads", pads, 6), TERN_FLOAT("value", 1.5))));
+    tern_graph_output(g, "e", tern_graph_op1(g, "pad", x, TERN_ATTRS(TERN_INTS("pads", pads, 6), TERN_STRING("mode", "edge"))));
+    tern_graph_output(g, "m", tern_graph_op1(g, "pad", x, TERN_ATTRS(TERN_INTS("pads", pads, 6), TERN_STRING("mode", "reflect"))));
+    tern_graph_output(g, "s", tern_graph_op1(g, "slice", x, TERN_ATTRS(TERN_INTS("starts", starts, 2), TERN_INTS("ends", ends, 2),
+                                                                        TERN_INTS("axes", axes, 2), TERN_INTS("steps", steps, 2))));
+    tern_value both[] = {x, y, x};
+    tern_graph_output(g, "c", tern_graph_add(g, "concat", both, 3, TERN_ATTRS(TERN_INT("axis", 2))));
+    check_all(g, 0, 1e-6);
+}
+
+static void storage_types(void **state)
+{
+    (void)state;
+    static const tern_dtype types[] = {TERN_F16, TERN_BF16, TERN_I8, TERN_U8, TERN_I16, TERN_I32, TERN_I64, TERN_BOOL, TERN_F64};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        tern_graph *g = graph();
+        tern_value x = input(g, "x", types[i], shape(2, 5, 37, 0, 0));
+        tern_value f = tern_graph_op1(g, "cast", x, TERN_ATTRS(TERN_STRING("to", "f32")));
+        tern_graph_output(g, "f", tern_graph_op2(g, "mul", f, f, NULL));
+        tern_graph_output(g, "b", tern_graph_op1(g, "cast", tern_graph_op2(g, "add", f, f, NULL), TERN_ATTRS(TERN_STRING("to", tern_dtype_name(types[i])))));
+        tern_graph_output(g, "l", tern_graph_op1(g, "cast", f, TERN_ATTRS(TERN_STRING("to", "bool"))));
+        check_all(g, 1, types[i] == TERN_F16 ? 2e-3 : types[i] == TERN_BF16 ? 1e-2 : 1e-6);
+    }
+}
+
+/* State that lives on: a counter, an average updated in place, and two variables that change places. */
+static void variables(void **state)
+{
+    (void)state;
+    tern_graph *g = graph();
+    tern_tensor *t = NULL;
+    tern_shape s = shape(1, 50, 0, 0, 0);
+    MUST(tern_tensor_create(TERN_F32, &s, &t));
+    fill_random(t, 99);
+    tern_value avg = tern_graph_variable(g, "avg", t, true);
+    fill_random(t, 100);
+    tern_value p = tern_graph_variable(g, "p", t, true), q = tern_graph_variable(g, "q", t, true);
+    fill_random(t, 101);
+    tern_value other = tern_graph_variable(g, "other", t, true);
+    tern_tensor_destroy(t);
+    tern_value x = input(g, "x", TERN_F32, s);
+    tern_value next = tern_graph_op2(g, "add", tern_graph_op2(g, "mul", avg, tern_graph_scalar(g, TERN_F32, 0.9), NULL), x, NULL);
+    tern_graph_output(g, "old", tern_graph_op2(g, "add", avg, q, NULL));
+    tern_graph_output(g, "in", x);
+    tern_graph_assign(g, avg, next);
+    tern_graph_assign(g, p, other);
+    tern_graph_assign(g, other, p);
+    tern_graph_assign(g, q, x);
+    check_all(g, 0, 1e-6);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pointwise_chain), cmocka_unit_test(broadcasting), cmocka_unit_test(softmax_is_one_kernel), cmocka_unit_test(reductions),
+        cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),              cmocka_unit_test(storage_types),
+        cmocka_unit_test(variables),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
