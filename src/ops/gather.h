@@ -1,0 +1,25 @@
+/* What gather and scatter_add share: data seen as [outer, extent, inner] around an axis, and an index's meaning. */
+#ifndef TERN_OPS_GATHER_H
+#define TERN_OPS_GATHER_H
+
+#include "ops/common.h"
+
+typedef struct tern__gather_map {
+    int axis;
+    int64_t outer, extent, inner; /* of data */
+    int64_t n_indices;
+    tern_shape slices;            /* data's shape with the axis replaced by the indices' axes */
+} tern__gather_map;
+/* From the shapes of data and indices, and attribute 0 (axis). */
+tern_status tern__gather_map_of(const tern__node *n, const tern_shape *data, const tern_shape *indices, tern__gather_map *m);
+
+/* The position an index means, negative ones counting from the end; -1 if there is none. */
+static inline int64_t tern__gather_at(const tern__array *indices, int64_t i, int64_t extent)
+{
+    int64_t k = tern__array_get_int(indices, i);
+    if (k < 0 && !tern__is_unsigned(indices->type.dtype))
+        k += extent;
+    return k >= 0 && k < extent ? k : -1;
+}
+
+#endif
