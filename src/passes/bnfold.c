@@ -44,9 +44,16 @@ static bool single(const tern__rewrite *rw, tern_value v)
     return stands_for == 0 || (stands_for == 1 && readers <= 1);
 }
 
+/* A constant, or computed from constants, as this pass leaves it for fold. */
 static bool is_constant(const tern_graph *g, tern_value v)
 {
-    return tern__value_at(g, v)->kind == TERN__VALUE_CONST;
+    const tern__node *n = tern__producer(g, v);
+    if (!n)
+        return tern__value_at(g, v)->kind == TERN__VALUE_CONST;
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] != TERN_NONE && !is_constant(g, n->in[i]))
+            return false;
+    return n->op->trait == TERN__POINTWISE || n->op->trait == TERN__MOVEMENT;
 }
 
 /* Attribute of matmul by name, so that the order of its declaration is its own business. */

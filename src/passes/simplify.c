@@ -132,15 +132,16 @@ static bool keeps_shape(const site *s)
     return tern__shape_equal(tern__shape_of(s->g, s->in[0]), &s->type.shape);
 }
 
-static tern_value reshape(const site *s)
+/* The input under the node's shape, taken from where a chain of reshapes began. */
+static tern_value reshaped(const site *s)
 {
     tern_value v = s->in[0];
     const tern__node *p;
     while ((p = tern__producer(s->g, v)) && p->op->reshapes)
         v = p->in[0];
-    if (tern__shape_equal(tern__shape_of(s->g, v), &s->type.shape))
-        return v;
-    return v != s->in[0] ? tern__reshape(s->g, v, &s->type.shape) : TERN_NONE;
+    if (tern__elems(&s->type.shape) == 0) /* an extent of 0 in reshape's attribute means another thing */
+        return TERN_NONE;
+    return tern__reshape(s->g, v, &s->type.shape);
 }
 
 static tern_value expand(const site *s)
@@ -171,7 +172,7 @@ static tern_value transpose(const site *s)
     if (tern__transpose_perm(s->n, rank, outer) != TERN_OK)
         return TERN_NONE;
     if (moves_nothing(tern__shape_of(s->g, s->in[0]), outer))
-        return tern__reshape(s->g, s->in[0], &s->type.shape);
+        return reshaped(s);
     if (!tern__made_by(s->g, s->in[0], "transpose"))
         return TERN_NONE;
     const tern__node *p = tern__producer(s->g, s->in[0]);
@@ -214,7 +215,7 @@ static tern_value reduce(const site *s)
 {
     if (tern__elems(tern__shape_of(s->g, s->in[0])) != tern__elems(&s->type.shape) || tern__elems(&s->type.shape) == 0)
         return TERN_NONE;
-    return tern__reshape(s->g, s->in[0], &s->type.shape);
+    return reshaped(s);
 }
 
 static const struct {
@@ -230,7 +231,7 @@ static const struct {
 static tern_value simpler(const site *s)
 {
     if (s->n->op->reshapes)
-        return reshape(s);
+        return reshaped(s);
     for (int i = 0; i < TERN_COUNT(rules); i++)
         if (strcmp(rules[i].op, s->n->op->name) == 0)
             return rules[i].rule(s);
