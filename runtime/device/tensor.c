@@ -48,8 +48,6 @@ tern_status tern__tensor_measure(tern_dtype dtype, const tern_shape *shape, size
 static tern_status new_tensor(tern_dtype dtype, const tern_shape *shape, tern_tensor **out)
 {
     size_t elems, bytes;
-    if (!out)
-        return tern__fail(TERN_E_INVALID, "tensor: nowhere to put the tensor");
     TERN_TRY(tern__tensor_measure(dtype, shape, &elems, &bytes));
     tern_tensor *t = tern__alloc(sizeof *t);
     if (!t)
@@ -67,6 +65,8 @@ static tern_status new_tensor(tern_dtype dtype, const tern_shape *shape, tern_te
 tern_status tern_tensor_create(tern_dtype dtype, const tern_shape *shape, tern_tensor **out)
 {
     tern_tensor *t;
+    if (!out)
+        return tern__fail(TERN_E_INVALID, "tensor: nowhere to put the tensor");
     TERN_TRY(new_tensor(dtype, shape, &t));
     t->owns = true;
     t->data = tern__alloc(t->bytes);
@@ -83,6 +83,8 @@ tern_status tern_tensor_create(tern_dtype dtype, const tern_shape *shape, tern_t
 tern_status tern_tensor_wrap(tern_dtype dtype, const tern_shape *shape, void *data, tern_tensor **out)
 {
     tern_tensor *t;
+    if (!out)
+        return tern__fail(TERN_E_INVALID, "tensor: nowhere to put the tensor");
     TERN_TRY(new_tensor(dtype, shape, &t));
     if (!data && t->bytes > 0) {
         tern_tensor_destroy(t);
