@@ -271,12 +271,3 @@ tern_value tern__widen(tern_graph *g, tern_value a)
     const tern_dtype t = tern__dtype_of(g, a);
     return t == TERN_F16 || t == TERN_BF16 ? tern__cast(g, a, TERN_F32) : a;
 }
-
-tern_value tern__reduce_loss(tern_graph *g, const tern__node *n, int slot, tern_value each)
-{
-    const char *how = tern__attr_string(n, slot);
-    if (tern_graph_check(g) != TERN_OK || strcmp(how, "none") == 0)
-        return each;
-    const unsigned all = (1u << tern__shape_of(g, each)->rank) - 1u;
-    return strcmp(how, "sum") == 0 ? tern__sum_axes(g, each, all, false) : tern__mean_axes(g, each, all, false);
-}

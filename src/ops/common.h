@@ -82,7 +82,5 @@ tern_value tern__keep_axes(tern_graph *g, tern_value reduced, unsigned mask, boo
 tern_value tern__per_channel(tern_graph *g, tern_value v, int rank);
 /* f16 and bf16 become f32, so that sums over many elements keep their digits; others stay. */
 tern_value tern__widen(tern_graph *g, tern_value a);
-/* The mean, the sum or the elements themselves, as the loss's "reduction" attribute says. */
-tern_value tern__reduce_loss(tern_graph *g, const tern__node *n, int slot, tern_value each);
 
 #endif
