@@ -33,19 +33,19 @@ static void lane_loop(tern__fz *z, tern__str *s, const tern__body *b, int loop, 
 {
     const char *a = tern__fz_name(z, z->lane);
     unsigned all = outer | 1u << z->lane;
-    tern__str_addf(s, "%*suint %s = %s;\n", indent, "", a, lo);
+    tern__str_addf(s, "%*s{\n%*suint %s = %s;\n", indent, "", indent + 4, "", a, lo);
     if (z->width > 1) {
         tern__printed done = *before;
-        tern__str_addf(s, "%*sfor (; %s + %du <= %s; %s += %du) {\n", indent, "", a, z->width, hi, a, z->width);
-        tern__body_print(b, s, z->needs, z->width, all, &done, indent + 4);
-        tern__fz_step(z, s, loop, z->width, "v", indent + 4);
-        tern__str_addf(s, "%*s}\n", indent, "");
+        tern__str_addf(s, "%*sfor (; %s + %du <= %s; %s += %du) {\n", indent + 4, "", a, z->width, hi, a, z->width);
+        tern__body_print(b, s, z->needs, z->width, all, &done, indent + 8);
+        tern__fz_step(z, s, loop, z->width, "v", indent + 8);
+        tern__str_addf(s, "%*s}\n", indent + 4, "");
     }
     tern__printed done = *before;
-    tern__str_addf(s, "%*sfor (; %s < %s; %s++) {\n", indent, "", a, hi, a);
-    tern__body_print(b, s, z->needs, 1, all, &done, indent + 4);
-    tern__fz_step(z, s, loop, 1, "s", indent + 4);
-    tern__str_addf(s, "%*s}\n", indent, "");
+    tern__str_addf(s, "%*sfor (; %s < %s; %s++) {\n", indent + 4, "", a, hi, a);
+    tern__body_print(b, s, z->needs, 1, all, &done, indent + 8);
+    tern__fz_step(z, s, loop, 1, "s", indent + 8);
+    tern__str_addf(s, "%*s}\n%*s}\n", indent + 4, "", indent, "");
 }
 
 static void write_pointwise(tern__fz *z, tern__fused_kernel *k)

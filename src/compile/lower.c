@@ -225,7 +225,7 @@ tern__kern *tern__lower_pack(tern__lower *l, tern_value v, const char *key, size
 
 tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str *out)
 {
-    tern__str_addf(out, "#define KERNEL %s\n", k->name);
+    tern__str_addf(out, "#line 1 \"%s\"\n#define KERNEL %s\n", k->name, k->name);
     if (!k->template_name) {
         tern__str_add(out, tern__str_text(&k->code));
     } else {
