@@ -10,6 +10,7 @@ enum { TERN__CASE_INPUTS = 8, TERN__CASE_ATTRS = 8, TERN__CASE_INTS = 48, TERN__
 typedef struct tern__fill {
     double lo, hi;   /* numbers drawn from here; integers include both ends */
     bool no_zero;    /* divisors */
+    bool whole;      /* whole numbers only, so that equal ones occur */
     bool specials;   /* floats: a few round numbers first (0, 1, -1, ...) */
 } tern__fill;
 

@@ -13,8 +13,8 @@
 
 /* A line of the table.
  * in: one word per input, [TYPE][RANGE]:EXTENTS, where TYPE is an element type (none: the one under test), RANGE is <N (whole numbers
- *   0 to N-1), + (0.1 to 2), ~ (-1 to 1), ! (never zero), and EXTENTS are separated by commas (none: a scalar); - is a missing input.
- * attrs: NAME=VALUE words, integer lists with commas.
+ *   0 to N-1), + (0.1 to 2), ~ (-1 to 1), # (whole numbers, also of floats), ! (never zero), and EXTENTS are separated by commas (none: a scalar); - is a missing input.
+ * attrs: NAME=VALUE words, integer lists with commas, T for the name of the element type under test.
  * The first line of an op is its smallest case. */
 typedef struct line {
     const char *op, *in, *attrs;
@@ -82,6 +82,8 @@ static tern_status read_input(const line *l, const char **at, tern__case *c)
         } else if (*s == '~') {
             f.lo = is_unsigned(t) ? 0 : -1;
             f.hi = 1;
+        } else if (*s == '#') {
+            f.whole = true;
         } else if (*s == '!') {
             f.no_zero = true;
         } else {
@@ -129,7 +131,8 @@ static tern_status read_attr(const line *l, const char **at, tern__case *c)
     case TERN_ATTR_INT: a->i = strtoll(value, NULL, 10); break;
     case TERN_ATTR_FLOAT: a->f = strtod(value, NULL); break;
     case TERN_ATTR_STRING:
-        if (!(a->s = known_word(value, n)))
+        a->s = n == 1 && *value == 'T' ? tern_dtype_name(c->dtype) : known_word(value, n);
+        if (!a->s)
             return bad_line(l, s);
         break;
     case TERN_ATTR_INTS:
@@ -364,7 +367,7 @@ void tern__case_fill(const tern__case *c, int i, const tern__array *a)
             double x = f->lo + u * (f->hi - f->lo);
             if (f->specials && n > 8 && k < TERN_COUNT(special))
                 x = special[(k + 3 * i) % TERN_COUNT(special)];
-            tern__array_set(a, k, x);
+            tern__array_set(a, k, f->whole ? round(x) : x);
         } else {
             int64_t x = (int64_t)f->lo + (int64_t)(u * (f->hi - f->lo + 1));
             tern__array_set_int(a, k, f->no_zero && x == 0 ? 1 : x);
@@ -388,5 +391,8 @@ double tern__case_tolerance(const tern__case *c, tern_dtype out)
     /* Pointwise results differ by the rounding of one value and the driver's functions; sums also by their order; composites in
      * 16-bit types by roundings between their parts, which fusion leaves out. */
     bool simple = c->op->trait == TERN__POINTWISE || c->op->trait == TERN__MOVEMENT;
-    return is_float(out) ? fmax(tolerance_of(out, simple), tolerance_of(c->dtype, simple)) : 0;
+    double allowed = tolerance_of(out, simple);
+    for (int i = 0; i < c->n_in && is_float(out); i++)
+        allowed = fmax(allowed, tolerance_of(c->in[i].dtype, simple));
+    return allowed;
 }

@@ -1,11 +1,11 @@
 /* Cases of the ops that are not pointwise; the columns are explained in cases.c. Included into an array there. */
 
 /* Reductions: over the innermost axis, outer ones, all of them; extents around the widths that kernels step by. */
-{"sum|mean|prod|reduce_max|reduce_min|logsumexp|argmax|argmin", ":3,17", "axes=-1", 0},
-{"sum|mean|prod|reduce_max|reduce_min|logsumexp|argmax|argmin", ":5,127", "axes=1 keepdims=0", 0},
-{"sum|mean|prod|reduce_max|reduce_min|logsumexp|argmax|argmin", ":33,16", "axes=0", 0},
+{"sum|mean|prod|reduce_max|reduce_min|reduce_l1|reduce_l2|logsumexp|argmax|argmin", ":3,17", "axes=-1", 0},
+{"sum|mean|prod|reduce_max|reduce_min|reduce_l1|reduce_l2|logsumexp|argmax|argmin", ":5,127", "axes=1 keepdims=0", 0},
+{"sum|mean|prod|reduce_max|reduce_min|reduce_l1|reduce_l2|logsumexp|argmax|argmin", ":33,16", "axes=0", 0},
 {"sum|mean|reduce_max|prod", ":4,15,3,5", "axes=0,2,3 keepdims=0", 0},
-{"sum|mean|prod|reduce_max|reduce_min|logsumexp|argmax|argmin", ":9,31", "keepdims=0", 0},
+{"sum|mean|prod|reduce_max|reduce_min|reduce_l1|reduce_l2|logsumexp|argmax|argmin", ":9,31", "keepdims=0", 0},
 {"sum|mean|reduce_min|argmax", ":1", "axes=0", 0},
 {"sum|mean|logsumexp", ":2,1037", "axes=1", 0},
 
@@ -64,3 +64,74 @@
 {"conv_transpose", ":2,4,5,5 :4,3,3,3 :3", "strides=2,2 pads=1,1,1,1 output_padding=1,1", 0},
 {"conv_transpose", ":1,16,7 :16,8,4", "strides=3", 0},
 {"reorder", ":3,5", "", 0},
+
+/* Products of matrices: tile-straddling extents, vectors, transposition, broadcast batches. */
+{"matmul", ":17,15 :15,33", "", 0},
+{"matmul", ":1,127 :127,1", "", 0},
+{"matmul", ":33,17 :16,17", "trans_b=1", 0},
+{"matmul", ":127,16 :127,33", "trans_a=1", 0},
+{"matmul", ":64,128 :10,64", "trans_a=1 trans_b=1", 0},
+{"matmul", ":3,1,15,16 :2,16,17", "", 0},
+{"matmul", ":96,80 :80,64", "", 0},
+{"gemm", ":17,15 :15,33 :33", "", 0},
+{"gemm", ":16,33 :17,33 :16,1", "trans_b=1 alpha=0.5 beta=2", 0},
+{"gemm", ":127,1 :127,15", "trans_a=1 alpha=2", 0},
+
+/* Windows. */
+{"max_pool|average_pool|l2_pool", ":2,3,8,8", "kernel=2,2 strides=2,2", 0},
+{"max_pool|average_pool|l2_pool", ":1,17,15,13", "kernel=3,2 strides=2,1 pads=1,0,1,1", 0},
+{"max_pool|average_pool|l2_pool", ":2,16,15,15", "kernel=3,3 strides=2,2 ceil_mode=1", 0},
+{"max_pool|average_pool|l2_pool", ":1,32,9,9", "kernel=3,3 dilations=2,2 pads=2,2,2,2", 0},
+{"max_pool|average_pool|l2_pool", ":3,2,33", "kernel=4 strides=3", 0},
+{"max_pool|average_pool|l2_pool", ":1,2,5,6,7", "kernel=2,3,2 strides=1,2,2", 0},
+{"average_pool", ":1,3,9,9", "kernel=3,3 pads=1,1,1,1 count_include_pad=1", 0},
+{"average_pool_grad", ":2,3,4,4", "kernel=2,2 strides=2,2 input_shape=8,8", 0},
+{"average_pool_grad", ":1,16,8,7", "kernel=3,3 strides=2,2 pads=1,1,1,1 input_shape=15,13", 0},
+{"average_pool_grad", ":1,2,9,9", "kernel=3,3 pads=1,1,1,1 count_include_pad=1 input_shape=9,9", 0},
+{"max_pool_grad", "#:2,3,8,8 #:2,3,4,4 :2,3,4,4", "kernel=2,2 strides=2,2", 0},
+{"max_pool_grad", "#:1,16,15,13 #:1,16,8,7 :1,16,8,7", "kernel=3,3 strides=2,2 pads=1,1,1,1", 0},
+{"global_average_pool|global_max_pool", ":2,3,5,7", "", 0},
+{"global_average_pool|global_max_pool", ":1,17,127", "", 0},
+
+/* Normalisations. */
+{"batch_norm", ":4,3,5,5 +:3 :3", "", 0},
+{"batch_norm", ":2,17,9 +:17 :17", "eps=0.01", 0},
+{"batch_norm", ":33,16 +:16 :16", "", 0},
+{"batch_norm_infer", ":2,3,5,5 :3 :3 :3 +:3", "", 0},
+{"batch_norm_infer", ":1,33,17 :33 :33 :33 +:33", "eps=0.01", 0},
+{"layer_norm", ":3,17 +:17 :17", "", 0},
+{"layer_norm", ":5,2,33 - -", "axis=1", 0},
+{"layer_norm", ":2,127 +:127", "eps=0.01", 0},
+{"rms_norm", ":3,17 :17", "", 0},
+{"rms_norm", ":5,127", "", 0},
+{"instance_norm", ":2,3,17 +:3 :3", "", 0},
+{"instance_norm", ":1,16,5,7", "", 0},
+{"group_norm", ":2,6,17 +:6 :6", "groups=3", 0},
+{"group_norm", ":1,16,5,5", "groups=4", 0},
+
+/* Softmax and losses. */
+{"softmax|log_softmax", ":3,17", "", 0},
+{"softmax|log_softmax", ":4,10,5", "axis=1", 0},
+{"softmax|log_softmax", ":2,127", "", 0},
+{"softmax_cross_entropy", ":17,10 i32<10:17", "", 0},
+{"softmax_cross_entropy", ":3,127 u8<127:3", "", 0},
+{"mse|l1_loss|huber|hinge", ":17 :17", "", 0},
+{"mse|l1_loss|huber|hinge", ":3,33 :3,33", "reduction=sum", 0},
+{"mse|l1_loss|huber|hinge", ":5,2 :5,2", "reduction=none", 0},
+{"huber", ":5,2 :5,2", "delta=0.25", 0},
+
+/* Places by index. */
+{"gather", ":7,5 i64<7:3", "", 0},
+{"gather", ":4,17,3 i32<17:2,5", "axis=1", 0},
+{"embedding", ":33,16 i32<33:5,3", "", 0},
+{"scatter_add", ":7,5 i64<7:3 :3,5", "", 0},
+{"scatter_add", ":3,17 i32<17:33 :3,33", "axis=1", 0},
+{"one_hot", "i32<10:17", "depth=10 dtype=T", 0},
+{"one_hot", "i64<5:3,4", "depth=5 axis=0 dtype=T", 0},
+
+/* Computed from the index. */
+{"iota", "", "shape=5,17 axis=1 dtype=T", 0},
+{"random_uniform|random_normal", "", "shape=17 seed=3 dtype=T", 0},
+{"random_uniform|random_normal", "f32<9:", "shape=3,127 seed=5 dtype=T", 0},
+{"dropout", ":5,33 f32<9:", "p=0.25 seed=7", 0},
+{"dropout", ":127 i64<9:", "", 0},

@@ -87,7 +87,7 @@ static int certify(tern_device *d, tern_certify_params *p, bool json)
         printf("%d passed, %d failed in %.0f s\n", r.n_passed, r.n_failed, cli_seconds() - start);
     }
     if (st != TERN_OK)
-        return cli_fail(st, "certify");
+        return cli_fail(st, NULL);
     if (r.n_failed)
         return cli_error(CLI_FAILED, "certify: %d of %d cases differ from the reference", r.n_failed, r.n_passed + r.n_failed);
     return CLI_OK;

@@ -9,6 +9,23 @@ static const char *type_name(tern_device_type t)
     return names[t];
 }
 
+/* A list of words with one space between any two, however many the driver put there. */
+static void print_words(const char *list, int indent)
+{
+    char line[sizeof ((tern_device_info *)0)->extensions];
+    size_t n = 0;
+    for (const char *s = list + strspn(list, " "); *s; s += strspn(s, " ")) {
+        size_t word = strcspn(s, " ");
+        if (n)
+            line[n++] = ' ';
+        memcpy(line + n, s, word);
+        n += word;
+        s += word;
+    }
+    line[n] = 0;
+    cli_print_folded(stdout, line, indent);
+}
+
 static void print_device(const tern_device_info *d, const tern_device_speed *speed, const char *failure)
 {
     char a[24], b[24], c[24];
@@ -27,10 +44,10 @@ static void print_device(const tern_device_info *d, const tern_device_speed *spe
         printf("     not measured: %s\n", failure);
     else
         printf("     measured %.1f GFLOPS and %.1f GB/s\n", speed->gflops, speed->gbytes_per_s);
-    printf("     %s: %s\n", d->chosen ? "chosen" : "not chosen", d->why);
+    printf("     %s\n", d->why);
     if (d->extensions[0]) {
         printf("     extensions: ");
-        cli_print_folded(stdout, d->extensions, 17);
+        print_words(d->extensions, 17);
     }
 }
 
@@ -77,9 +94,9 @@ static int mark_selected(const cli *c, const char *device, tern_device_info *inf
     for (int i = 0; i < n; i++) {
         bool selected = infos[i].index == info.index;
         if (selected && !infos[i].chosen)
-            snprintf(infos[i].why, sizeof infos[i].why, "selected by name");
+            snprintf(infos[i].why, sizeof infos[i].why, "chosen: it was asked for");
         else if (!selected && infos[i].chosen)
-            snprintf(infos[i].why, sizeof infos[i].why, "another was selected");
+            snprintf(infos[i].why, sizeof infos[i].why, "not chosen: another was asked for");
         infos[i].chosen = selected;
     }
     return CLI_OK;
