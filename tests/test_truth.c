@@ -234,11 +234,14 @@ static void run_group(const char *group)
         for (int k = 0; !strcmp(cases[i].group, group) && k < 1 + cases[i].n_grad; k++) {
             tern_shape shape;
             OK(tern_graph_value_info(g, tern_graph_output_value(g, n), NULL, &shape));
-            OK(tern_tensor_create(TERN_F32, &shape, &results[n]));
-            cases[i].result[k] = results[n++];
+            OK(tern_tensor_create(TERN_F32, &shape, &results[n++]));
         }
     OK(tern_session_create(truth.device, g, NULL, &s));
     OK(tern_session_run(s, feeds, results));
+    n = 0;
+    for (int i = 0; i < n_cases; i++)
+        for (int k = 0; !strcmp(cases[i].group, group) && k < 1 + cases[i].n_grad; k++)
+            cases[i].result[k] = results[n++];
     for (int i = 0; i < tern_graph_n_inputs(g); i++)
         tern_tensor_destroy(feeds[i]);
     tern_session_destroy(s);

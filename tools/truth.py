@@ -89,36 +89,41 @@ def products():
     case("matmul_tiles", "matmul", {"a": lcg(22, (33, 17), 1), "b": lcg(23, (17, 34), 1)}, torch.matmul)
     case("matmul_batch", "matmul", {"a": lcg(24, (2, 1, 4, 5), 1), "b": lcg(25, (3, 5, 2), 1)}, torch.matmul)
     case("matmul_vector", "matmul", {"a": lcg(26, (4, 5), 1), "b": lcg(27, (5,), 1)}, torch.matmul)
+    case("gemm", "gemm", {"a": lcg(28, (6, 5), 1), "b": lcg(29, (4, 6), 1), "c": lcg(19, (4,), 1)},
+         lambda a, b, c: 0.5 * a.T @ b.T + 2 * c, {"trans_a": 1, "trans_b": 1, "alpha": 0.5, "beta": 2.0})
 
 
 def pools():
     x = lcg(30, (2, 3, 7, 6), 1)
-    case("max_pool_plain", "max_pool", {"x": x}, lambda x: F.max_pool2d(x, 2), {"kernel_shape": [2, 2], "strides": [2, 2]})
+    case("max_pool_plain", "max_pool", {"x": x}, lambda x: F.max_pool2d(x, 2), {"kernel": [2, 2], "strides": [2, 2]})
     case("max_pool_pad", "max_pool", {"x": x}, lambda x: F.max_pool2d(x, 3, stride=2, padding=1),
-         {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]})
+         {"kernel": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]})
     case("max_pool_dilation", "max_pool", {"x": x}, lambda x: F.max_pool2d(x, 2, stride=1, dilation=2),
-         {"kernel_shape": [2, 2], "dilations": [2, 2]})
-    case("average_pool_plain", "average_pool", {"x": x}, lambda x: F.avg_pool2d(x, 3, stride=2), {"kernel_shape": [3, 3], "strides": [2, 2]})
+         {"kernel": [2, 2], "dilations": [2, 2]})
+    case("average_pool_plain", "average_pool", {"x": x}, lambda x: F.avg_pool2d(x, 3, stride=2), {"kernel": [3, 3], "strides": [2, 2]})
     case("average_pool_pad", "average_pool", {"x": x}, lambda x: F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False),
-         {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]})
+         {"kernel": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]})
     case("average_pool_count_pad", "average_pool", {"x": x}, lambda x: F.avg_pool2d(x, 3, stride=2, padding=1),
-         {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1})
+         {"kernel": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1})
+    case("l2_pool", "l2_pool", {"x": x}, lambda x: F.lp_pool2d(x, 2, 3, stride=2), {"kernel": [3, 3], "strides": [2, 2]})
     case("global_average_pool", "global_average_pool", {"x": x}, lambda x: x.mean((2, 3), keepdim=True))
     case("global_max_pool", "global_max_pool", {"x": x}, lambda x: x.amax((2, 3), keepdim=True))
 
 
 def norms():
     x, s, b = lcg(40, (3, 4, 5, 2), 1), lcg(41, (4,), 1), lcg(42, (4,), 1)
-    case("batch_norm_inference", "batch_norm", {"x": x, "scale": s, "shift": b, "mean": lcg(43, (4,), 1), "var": lcg(44, (4,), 0.4) + 0.5},
-         lambda x, s, b, m, v: F.batch_norm(x, m.detach(), v.detach(), s, b, eps=1e-5), {"epsilon": 1e-5}, grad=["x", "scale", "shift"])
+    case("batch_norm_infer", "batch_norm_infer", {"x": x, "scale": s, "shift": b, "mean": lcg(43, (4,), 1), "var": lcg(44, (4,), 0.4) + 0.5},
+         lambda x, s, b, m, v: F.batch_norm(x, m.detach(), v.detach(), s, b, eps=1e-5), {"eps": 1e-5}, grad=["x", "scale", "shift"])
+    case("batch_norm_train", "batch_norm", {"x": x, "scale": s, "shift": b}, lambda x, s, b: F.batch_norm(x, None, None, s, b, True, eps=1e-5),
+         {"eps": 1e-5})
     case("instance_norm", "instance_norm", {"x": x, "scale": s, "shift": b}, lambda x, s, b: F.instance_norm(x, weight=s, bias=b, eps=1e-5),
-         {"epsilon": 1e-5})
+         {"eps": 1e-5})
     case("group_norm", "group_norm", {"x": x, "scale": s, "shift": b}, lambda x, s, b: F.group_norm(x, 2, s, b, eps=1e-5),
-         {"num_groups": 2, "epsilon": 1e-5})
+         {"groups": 2, "eps": 1e-5})
     case("layer_norm", "layer_norm", {"x": lcg(45, (6, 33), 1), "scale": lcg(46, (33,), 1), "shift": lcg(47, (33,), 1)},
-         lambda x, s, b: F.layer_norm(x, (33,), s, b, eps=1e-5), {"axis": -1, "epsilon": 1e-5})
+         lambda x, s, b: F.layer_norm(x, (33,), s, b, eps=1e-5), {"axis": -1, "eps": 1e-5})
     case("rms_norm", "rms_norm", {"x": lcg(48, (6, 33), 1), "scale": lcg(49, (33,), 1)},
-         lambda x, s: x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-5) * s, {"axis": -1, "epsilon": 1e-5})
+         lambda x, s: x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-5) * s, {"axis": -1, "eps": 1e-5})
 
 
 def rows_and_losses():
@@ -127,11 +132,13 @@ def rows_and_losses():
     case("softmax_middle", "softmax", {"x": lcg(51, (2, 5, 3), 4)}, lambda x: F.softmax(x, 1), {"axis": 1})
     case("log_softmax", "log_softmax", {"x": x}, lambda x: F.log_softmax(x, -1), {"axis": -1})
     labels = np.array([3, 0, 16, 7, 7], np.int64)
-    case("cross_entropy", "cross_entropy", {"x": x}, F.cross_entropy, ints={"labels": labels})
+    case("cross_entropy", "softmax_cross_entropy", {"x": x}, F.cross_entropy, ints={"labels": labels})
+    case("embedding", "embedding", {"table": lcg(54, (7, 5), 1)}, lambda t, i: F.embedding(i, t),
+         ints={"indices": np.array([[3, 0, 3], [6, 1, 3]], np.int64)})
     a, b = lcg(52, (4, 6), 2), lcg(53, (4, 6), 2)
-    case("mse", "mse_loss", {"x": a, "target": b}, F.mse_loss, grad=["x"])
+    case("mse", "mse", {"x": a, "target": b}, F.mse_loss, grad=["x"])
     case("l1", "l1_loss", {"x": a, "target": b}, F.l1_loss, grad=["x"])
-    case("huber", "huber_loss", {"x": a, "target": b}, lambda x, t: F.huber_loss(x, t, delta=0.7), {"delta": 0.7}, grad=["x"])
+    case("huber", "huber", {"x": a, "target": b}, lambda x, t: F.huber_loss(x, t, delta=0.7), {"delta": 0.7}, grad=["x"])
 
 
 def pointwise():
