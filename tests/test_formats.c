@@ -341,14 +341,14 @@ static void json_numbers(void **state)
         tern__str_add(&s, "{\"x\":");
         tern__json_add_double(&s, x);
         tern__str_add(&s, "}");
-        json_t *root = NULL;
-        assert_ok(tern__json_parse(s.s, s.len, &root));
-        assert_true(tern__json_double(json_object_get(root, "x"), &back));
+        tern__json_doc doc;
+        assert_ok(tern__json_parse(s.s, s.len, &doc));
+        assert_true(tern__json_double(tern__json_get(doc.values, "x"), &back));
         if (isnan(x))
             assert_true(isnan(back));
         else
             assert_memory_equal(&back, &x, sizeof x);
-        json_decref(root);
+        tern__json_finish(&doc);
         tern__str_finish(&s);
     }
 }
@@ -362,10 +362,10 @@ static void json_strings(void **state)
         tern__str_add(&s, "{\"x\":");
         assert_true(tern__json_add_string(&s, good[i]));
         tern__str_add(&s, "}");
-        json_t *root = NULL;
-        assert_ok(tern__json_parse(s.s, s.len, &root));
-        assert_string_equal(json_string_value(json_object_get(root, "x")), good[i]);
-        json_decref(root);
+        tern__json_doc doc;
+        assert_ok(tern__json_parse(s.s, s.len, &doc));
+        assert_string_equal(tern__json_string(tern__json_get(doc.values, "x")), good[i]);
+        tern__json_finish(&doc);
         tern__str_finish(&s);
     }
     static const char *const bad[] = {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff", "a\xe2\x82"};
@@ -375,6 +375,43 @@ static void json_strings(void **state)
         assert_int_equal(s.len, 0);
         tern__str_finish(&s);
     }
+}
+
+static void json_grammar(void **state)
+{
+    (void)state;
+    static const struct { const char *text; const char *says; } cases[] = {
+        {"{\"a\":[1,-0,2.5e-3,true,false,null,{\"b\":[]},\"\\u00e4\\ud83d\\udc26\\n\\/\"]} \n", NULL},
+        {"{\"a\":9223372036854775807,\"b\":-9223372036854775808}", NULL},
+        {"{\"a\":9223372036854775808}", "too large"}, {"{\"a\":1e999}", "too large"}, {"{\"a\":01}", "number"},
+        {"{\"a\":-}", "number"}, {"{\"a\":1.}", "decimal point"}, {"{\"a\":1e}", "exponent"}, {"{\"a\":.5}", "value"}, {"{\"a\":+1}", "value"},
+        {"{\"a\":nan}", "value"}, {"{\"a\":tru}", "value"}, {"{\"a\":}", "value"}, {"{\"a\"}", "colon"}, {"{a:1}", "key"},
+        {"{\"a\":1,}", "key"}, {"{\"a\":[1,]}", "value"}, {"{\"a\":[1 2]}", "']'"}, {"{\"a\":1 \"b\":2}", "'}'"}, {"{\"a\":\"x}", "no end"},
+        {"{\"a\":\"\n\"}", "control"}, {"{\"a\":\"\xff\"}", "UTF-8"}, {"{\"a\":\"\\x\"}", "escape"}, {"{\"a\":\"\\u12\"}", "escape"},
+        {"{\"a\":\"\\u0000\"}", "U+0000"}, {"{\"a\":\"\\ud83d\"}", "surrogate"}, {"{\"a\":\"\\udc26\"}", "surrogate"}, {"{\"a\":\"\\", "escape"},
+        {"{\"a\":\"\\ud83d\\u0041\"}", "surrogate"}, {"{\"a\":1,\"b\":2,\"a\":3}", "duplicate"}, {"{} {}", "follows"}, {"[]", "object"}, {"", "too early"}, {"{", "key"},
+    };
+    for (int i = 0; i < TERN_COUNT(cases); i++) {
+        tern__json_doc doc = {0};
+        char *exact = tern__memdup(cases[i].text, strlen(cases[i].text)); /* without its NUL */
+        tern_status st = tern__json_parse(exact, strlen(cases[i].text), &doc);
+        if (cases[i].says ? st != TERN_E_CORRUPT || !strstr(tern_last_error(), cases[i].says) : st != TERN_OK)
+            fail_msg("%s: %s: %s", cases[i].text, tern_status_name(st), tern_last_error());
+        if (i == 0) {
+            const tern__json *list = tern__json_get(doc.values, "a"), *last = NULL;
+            assert_int_equal(list->n, 8);
+            for (const tern__json *v = tern__json_first(list); v; v = tern__json_next(list, v))
+                last = v;
+            assert_string_equal(tern__json_string(last), "\xc3\xa4\xf0\x9f\x90\xa6\n/");
+        }
+        tern__free(exact);
+        tern__json_finish(&doc);
+    }
+    char deep[200] = "{\"a\":";
+    memset(deep + 5, '[', 100);
+    tern__json_doc doc;
+    assert_int_equal(tern__json_parse(deep, 105, &doc), TERN_E_CORRUPT);
+    assert_non_null(strstr(tern_last_error(), "deep"));
 }
 
 /* --- safetensors --- */
@@ -456,7 +493,7 @@ static void safetensors_refusals(void **state)
         tern_status s = safetensors_try(cases[i].header, "123456", cases[i].size, &st);
         if (s != cases[i].st || !strstr(tern_last_error(), cases[i].says))
             fail_msg("%s: %s: %s", cases[i].header, tern_status_name(s), tern_last_error());
-        assert_null(st.root);
+        assert_null(st.tensors);
     }
     tern__safetensors st;
     assert_int_equal(tern__safetensors_parse((const uint8_t *)"\377\377\377\377\377\377\377\377{}", 10, &st), TERN_E_CORRUPT);
@@ -768,7 +805,8 @@ int main(void)
         cmocka_unit_test(npy_damage),       cmocka_unit_test(idx_files),
         cmocka_unit_test(dataset_files),    cmocka_unit_test(dataset_places),
         cmocka_unit_test(shuffles),         cmocka_unit_test(json_numbers),
-        cmocka_unit_test(json_strings),     cmocka_unit_test(safetensors_good),
+        cmocka_unit_test(json_strings),     cmocka_unit_test(json_grammar),
+        cmocka_unit_test(safetensors_good),
         cmocka_unit_test(safetensors_refusals), cmocka_unit_test(model_round_trip),
         cmocka_unit_test(empty_model),      cmocka_unit_test(model_truncated),
         cmocka_unit_test(model_flipped),    cmocka_unit_test(model_forged),

@@ -18,7 +18,7 @@ enum { NAMES_LIMIT = 20000 };
 typedef struct reader {
     tern_graph *g;
     const tern__safetensors *file;
-    json_t *root;
+    tern__json_doc graph;
     tern__digest digest;
     tern_value *ids; /* the graph's values by the file's ids */
     int n_ids, cap_ids;
@@ -27,39 +27,39 @@ typedef struct reader {
 
 /* --- Pieces of JSON --- */
 
-static tern_status get_list(const json_t *from, const char *key, size_t limit, const json_t **out)
+static tern_status get_list(const tern__json *from, const char *key, int limit, const tern__json **out)
 {
-    const json_t *v = json_object_get(from, key);
-    if (!json_is_array(v))
+    const tern__json *v = tern__json_get(from, key);
+    if (!tern__json_is(v, TERN__JSON_LIST))
         return tern__fail(TERN_E_CORRUPT, "\"%s\" is not a list", key);
-    if (json_array_size(v) > limit)
-        return tern__fail(TERN_E_UNSUPPORTED, "%zu %s; at most %zu are read", json_array_size(v), key, limit);
+    if (v->n > limit)
+        return tern__fail(TERN_E_UNSUPPORTED, "%d %s; at most %d are read", v->n, key, limit);
     *out = v;
     return TERN_OK;
 }
 
-static tern_status get_text(const json_t *from, const char *key, const char **out)
+static tern_status get_text(const tern__json *from, const char *key, const char **out)
 {
-    *out = json_string_value(json_object_get(from, key));
+    *out = tern__json_string(tern__json_get(from, key));
     return *out ? TERN_OK : tern__fail(TERN_E_CORRUPT, "\"%s\" is not a string", key);
 }
 
-static tern_status get_type(const json_t *from, tern__type *t)
+static tern_status get_type(const tern__json *from, tern__type *t)
 {
     const char *name;
     *t = (tern__type){0};
     TERN_TRY(get_text(from, "dtype", &name));
     if (tern_dtype_parse(name, &t->dtype) != TERN_OK)
         return tern__fail(TERN_E_CORRUPT, "the dtype \"%.20s\" is unknown", name);
-    return tern__json_shape(json_object_get(from, "shape"), &t->shape);
+    return tern__json_shape(tern__json_get(from, "shape"), &t->shape);
 }
 
-static tern_status get_id(const reader *r, const json_t *v, bool optional, tern_value *out)
+static tern_status get_id(const reader *r, const tern__json *v, bool optional, tern_value *out)
 {
-    json_int_t id = json_integer_value(v);
-    if (!json_is_integer(v) || id < (optional ? -1 : 0) || id >= r->n_ids)
-        return tern__fail(TERN_E_CORRUPT, "a value's number is not from %d to %d", optional ? -1 : 0, r->n_ids - 1);
-    *out = id < 0 ? TERN_NONE : r->ids[id];
+    int64_t least = optional ? -1 : 0;
+    if (!tern__json_is(v, TERN__JSON_INT) || v->as.i < least || v->as.i >= r->n_ids)
+        return tern__fail(TERN_E_CORRUPT, "a value's number is not from %lld to %d", (long long)least, r->n_ids - 1);
+    *out = v->as.i < 0 ? TERN_NONE : r->ids[v->as.i];
     return TERN_OK;
 }
 
@@ -86,22 +86,22 @@ static bool type_equal(const tern__type *a, const tern__type *b)
 
 /* --- Inputs, variables, constants --- */
 
-static tern_status read_input(reader *r, const json_t *v)
+static tern_status read_input(reader *r, const tern__json *v)
 {
     const char *name;
     tern__type t;
     TERN_TRY(get_text(v, "name", &name));
     TERN_TRY(get_type(v, &t));
-    const json_t *axes = json_object_get(v, "free_axes");
-    if (!json_is_integer(axes) || json_integer_value(axes) < 0 || json_integer_value(axes) > UINT_MAX)
+    const tern__json *axes = tern__json_get(v, "free_axes");
+    if (!tern__json_is(axes, TERN__JSON_INT) || axes->as.i < 0 || axes->as.i > UINT_MAX)
         return tern__fail(TERN_E_CORRUPT, "\"free_axes\" is not a bit mask");
-    tern_value x = tern_graph_input(r->g, name, t.dtype, &t.shape, (unsigned)json_integer_value(axes));
+    tern_value x = tern_graph_input(r->g, name, t.dtype, &t.shape, (unsigned)axes->as.i);
     TERN_TRY(builder_status(r));
     return push_id(r, x);
 }
 
 /* The tensor that a variable or constant names, with its bytes in the checksum. */
-static tern_status take_tensor(reader *r, const json_t *v, const char *name, const tern__st_tensor **out)
+static tern_status take_tensor(reader *r, const tern__json *v, const char *name, const tern__st_tensor **out)
 {
     tern__type t;
     TERN_TRY(get_type(v, &t));
@@ -118,25 +118,26 @@ static tern_status take_tensor(reader *r, const json_t *v, const char *name, con
 }
 
 /* The builder copies the bytes, from any alignment. */
-static tern_status read_tensor(reader *r, const json_t *v, bool variable)
+static tern_status read_tensor(reader *r, const tern__json *v, bool variable)
 {
     const char *name;
     const tern__st_tensor *found = NULL;
     tern_tensor *t = NULL;
     TERN_TRY(get_text(v, variable ? "name" : "tensor", &name));
     TERN_TRY(take_tensor(r, v, name, &found));
-    const json_t *trainable = json_object_get(v, "trainable");
-    if (variable && !json_is_boolean(trainable))
+    const tern__json *trainable = tern__json_get(v, "trainable");
+    bool train = tern__json_is(trainable, TERN__JSON_TRUE);
+    if (variable && !train && !tern__json_is(trainable, TERN__JSON_FALSE))
         return tern__fail(TERN_E_CORRUPT, "\"trainable\" is not true or false");
     TERN_TRY(tern_tensor_wrap(found->dtype, &found->shape, (void *)(uintptr_t)found->data, &t));
-    tern_value x = variable ? tern_graph_variable(r->g, name, t, json_is_true(trainable)) : tern_graph_constant(r->g, t);
+    tern_value x = variable ? tern_graph_variable(r->g, name, t, train) : tern_graph_constant(r->g, t);
     tern_tensor_destroy(t);
     TERN_TRY(builder_status(r));
     return push_id(r, x);
 }
 
-static tern_status read_variable(reader *r, const json_t *v) { return read_tensor(r, v, true); }
-static tern_status read_constant(reader *r, const json_t *v) { return read_tensor(r, v, false); }
+static tern_status read_variable(reader *r, const tern__json *v) { return read_tensor(r, v, true); }
+static tern_status read_constant(reader *r, const tern__json *v) { return read_tensor(r, v, false); }
 
 /* --- Nodes --- */
 
@@ -147,86 +148,83 @@ typedef struct node_parts {
     int n_in, n_out;
 } node_parts;
 
-static tern_status read_ints(const json_t *v, tern_attr *a)
+static tern_status read_ints(const tern__json *v, tern_attr *a)
 {
-    int n = (int)json_array_size(v);
-    int64_t *ints = tern__alloc_array((size_t)n, sizeof *ints);
+    int64_t *ints = tern__alloc_array((size_t)v->n, sizeof *ints);
     a->ints = ints;
-    a->n_ints = n;
     if (!ints)
         return tern__fail(TERN_E_NOMEM, "no memory for attribute \"%s\"", a->name);
-    for (int i = 0; i < n; i++) {
-        const json_t *x = json_array_get(v, (size_t)i);
-        if (!json_is_integer(x))
+    for (const tern__json *x = tern__json_first(v); x; x = tern__json_next(v, x)) {
+        if (x->kind != TERN__JSON_INT)
             return tern__fail(TERN_E_CORRUPT, "attribute \"%.40s\" is not a list of integers", a->name);
-        ints[i] = (int64_t)json_integer_value(x);
+        ints[a->n_ints++] = x->as.i;
     }
     return TERN_OK;
 }
 
 /* The op's declaration says what the JSON value must be. */
-static tern_status read_attr(const tern__op *op, const char *name, const json_t *v, tern_attr *a)
+static tern_status read_attr(const tern__op *op, const tern__json *v, tern_attr *a)
 {
     int slot = 0;
-    while (slot < op->n_attrs && strcmp(op->attrs[slot].name, name))
+    while (slot < op->n_attrs && strcmp(op->attrs[slot].name, v->key))
         slot++;
     if (slot == op->n_attrs)
-        return tern__fail(TERN_E_UNSUPPORTED, "this version knows no attribute \"%.40s\" of it", name);
+        return tern__fail(TERN_E_UNSUPPORTED, "this version knows no attribute \"%.40s\" of it", v->key);
     a->name = op->attrs[slot].name;
     a->type = op->attrs[slot].type;
     bool ok = true;
     switch (a->type) {
     case TERN_ATTR_INT:
-        ok = json_is_integer(v);
-        a->i = (int64_t)json_integer_value(v);
+        ok = v->kind == TERN__JSON_INT;
+        a->i = ok ? v->as.i : 0;
         break;
     case TERN_ATTR_FLOAT:
         ok = tern__json_double(v, &a->f);
         break;
     case TERN_ATTR_STRING:
-        a->s = json_string_value(v);
+        a->s = tern__json_string(v);
         ok = a->s != NULL;
         break;
     default:
-        ok = json_is_array(v) && json_array_size(v) <= INT_MAX;
-        if (ok)
+        if (v->kind == TERN__JSON_LIST)
             return read_ints(v, a);
+        ok = false;
     }
-    return ok ? TERN_OK : tern__fail(TERN_E_CORRUPT, "attribute \"%.40s\" has the wrong type", name);
+    return ok ? TERN_OK : tern__fail(TERN_E_CORRUPT, "attribute \"%.40s\" has the wrong type", v->key);
 }
 
-static tern_status read_parts(const reader *r, const tern__op *op, const json_t *v, node_parts *p)
+static tern_status read_parts(const reader *r, const tern__op *op, const tern__json *v, node_parts *p)
 {
-    const json_t *in, *out, *attrs = json_object_get(v, "attrs");
+    const tern__json *in, *out, *attrs = tern__json_get(v, "attrs");
     TERN_TRY(get_list(v, "in", INT_MAX, &in));
     TERN_TRY(get_list(v, "out", INT_MAX, &out));
-    if (!json_is_object(attrs))
+    if (!tern__json_is(attrs, TERN__JSON_OBJECT))
         return tern__fail(TERN_E_CORRUPT, "\"attrs\" is not an object");
-    p->n_in = (int)json_array_size(in);
-    p->n_out = (int)json_array_size(out);
+    p->n_in = in->n;
+    p->n_out = out->n;
     p->in = tern__alloc_array((size_t)p->n_in, sizeof *p->in);
     p->out = tern__alloc_array((size_t)p->n_out, sizeof *p->out);
-    p->attrs = tern__alloc_array(json_object_size(attrs) + 1, sizeof *p->attrs); /* ends with {0} */
+    p->attrs = tern__alloc_array((size_t)attrs->n + 1, sizeof *p->attrs); /* ends with {0} */
     if (!p->in || !p->out || !p->attrs)
         return tern__fail(TERN_E_NOMEM, "no memory for its %d inputs and %d outputs", p->n_in, p->n_out);
     if (op->n_out >= 0 ? p->n_out != op->n_out : p->n_out < 1)
         return tern__fail(TERN_E_CORRUPT, "it has %d outputs", p->n_out);
-    for (int i = 0; i < p->n_in; i++)
-        TERN_TRY(get_id(r, json_array_get(in, (size_t)i), true, &p->in[i]));
     int n = 0;
-    const char *name;
-    json_t *x;
-    json_object_foreach((json_t *)(uintptr_t)attrs, name, x)
-        TERN_TRY(read_attr(op, name, x, &p->attrs[n++]));
+    for (const tern__json *x = tern__json_first(in); x; x = tern__json_next(in, x))
+        TERN_TRY(get_id(r, x, true, &p->in[n++]));
+    n = 0;
+    for (const tern__json *x = tern__json_first(attrs); x; x = tern__json_next(attrs, x))
+        TERN_TRY(read_attr(op, x, &p->attrs[n++]));
     return TERN_OK;
 }
 
 /* The shape rules give the outputs' types anew; the stored ones must agree. */
-static tern_status check_outputs(reader *r, const json_t *out, const node_parts *p)
+static tern_status check_outputs(reader *r, const tern__json *out, const node_parts *p)
 {
-    for (int i = 0; i < p->n_out; i++) {
+    int i = 0;
+    for (const tern__json *x = tern__json_first(out); x; x = tern__json_next(out, x), i++) {
         tern__type stored;
-        TERN_TRY(get_type(json_array_get(out, (size_t)i), &stored));
+        TERN_TRY(get_type(x, &stored));
         if (!type_equal(&stored, tern__type_of(r->g, p->out[i]))) {
             tern__str a = {0}, b = {0};
             tern__type_print(&a, &stored);
@@ -241,7 +239,7 @@ static tern_status check_outputs(reader *r, const json_t *out, const node_parts 
     return TERN_OK;
 }
 
-static tern_status read_node(reader *r, const json_t *v)
+static tern_status read_node(reader *r, const tern__json *v)
 {
     const char *name;
     TERN_TRY(get_text(v, "op", &name));
@@ -255,7 +253,7 @@ static tern_status read_node(reader *r, const json_t *v)
         st = builder_status(r);
     }
     if (st == TERN_OK)
-        st = check_outputs(r, json_object_get(v, "out"), &p);
+        st = check_outputs(r, tern__json_get(v, "out"), &p);
     else
         tern__fail_in(st, "%.40s", name);
     for (tern_attr *a = p.attrs; a && a->name; a++)
@@ -268,21 +266,21 @@ static tern_status read_node(reader *r, const json_t *v)
 
 /* --- Results --- */
 
-static tern_status read_output(reader *r, const json_t *v)
+static tern_status read_output(reader *r, const tern__json *v)
 {
     const char *name;
     tern_value x;
     TERN_TRY(get_text(v, "name", &name));
-    TERN_TRY(get_id(r, json_object_get(v, "value"), false, &x));
+    TERN_TRY(get_id(r, tern__json_get(v, "value"), false, &x));
     tern_graph_output(r->g, name, x);
     return builder_status(r);
 }
 
-static tern_status read_assign(reader *r, const json_t *v)
+static tern_status read_assign(reader *r, const tern__json *v)
 {
     tern_value variable, x;
-    TERN_TRY(get_id(r, json_object_get(v, "variable"), false, &variable));
-    TERN_TRY(get_id(r, json_object_get(v, "value"), false, &x));
+    TERN_TRY(get_id(r, tern__json_get(v, "variable"), false, &variable));
+    TERN_TRY(get_id(r, tern__json_get(v, "value"), false, &x));
     tern_graph_assign(r->g, variable, x);
     return builder_status(r);
 }
@@ -291,19 +289,20 @@ static tern_status read_lists(reader *r)
 {
     static const struct {
         const char *key;
-        size_t limit;
-        tern_status (*read)(reader *r, const json_t *v);
+        int limit;
+        tern_status (*read)(reader *r, const tern__json *v);
     } parts[] = {
         {"inputs", NAMES_LIMIT, read_input}, {"variables", NAMES_LIMIT, read_variable}, {"constants", NAMES_LIMIT, read_constant},
         {"nodes", INT_MAX, read_node},       {"outputs", NAMES_LIMIT, read_output},     {"assigns", NAMES_LIMIT, read_assign},
     };
     for (int i = 0; i < TERN_COUNT(parts); i++) {
-        const json_t *list;
-        TERN_TRY(get_list(r->root, parts[i].key, parts[i].limit, &list));
-        for (size_t k = 0; k < json_array_size(list); k++) {
-            tern_status st = parts[i].read(r, json_array_get(list, k));
+        const tern__json *list;
+        TERN_TRY(get_list(r->graph.values, parts[i].key, parts[i].limit, &list));
+        int k = 0;
+        for (const tern__json *v = tern__json_first(list); v; v = tern__json_next(list, v), k++) {
+            tern_status st = parts[i].read(r, v);
             if (st != TERN_OK)
-                return tern__fail_in(st, "%s[%zu]", parts[i].key, k);
+                return tern__fail_in(st, "%s[%d]", parts[i].key, k);
         }
     }
     return TERN_OK;
@@ -329,7 +328,7 @@ static tern_status check_version(const tern__safetensors *file)
 static tern_status read_graph(reader *r, const char *text)
 {
     r->digest = tern__hash(text, strlen(text));
-    tern_status st = tern__json_parse(text, strlen(text), &r->root);
+    tern_status st = tern__json_parse(text, strlen(text), &r->graph);
     if (st != TERN_OK)
         return tern__fail_in(st, "the graph");
     TERN_TRY(read_lists(r));
@@ -352,7 +351,7 @@ static tern_status read_file(const tern__safetensors *file, tern_graph **out)
     reader r = {.file = file};
     TERN_TRY(tern_graph_create(&r.g));
     tern_status st = read_graph(&r, text);
-    json_decref(r.root);
+    tern__json_finish(&r.graph);
     tern__free(r.ids);
     if (st != TERN_OK) {
         tern_graph_destroy(r.g);

@@ -4,7 +4,6 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/status.h"
-#include "formats/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +18,9 @@ static const char *const codes[TERN_DTYPE_COUNT] = {
 
 /* --- Reading --- */
 
-static tern_status parse_dtype(const json_t *v, tern_dtype *out)
+static tern_status parse_dtype(const tern__json *v, tern_dtype *out)
 {
-    const char *code = json_string_value(v);
+    const char *code = tern__json_string(v);
     if (!code)
         return tern__fail(TERN_E_CORRUPT, "its dtype is not a string");
     for (int t = 0; t < TERN_DTYPE_COUNT; t++) {
@@ -34,12 +33,12 @@ static tern_status parse_dtype(const json_t *v, tern_dtype *out)
 }
 
 /* Extents and offsets agree and lie within the data. */
-static tern_status parse_range(const json_t *v, const uint8_t *data, size_t data_size, tern__st_tensor *t)
+static tern_status parse_range(const tern__json *v, const uint8_t *data, size_t data_size, tern__st_tensor *t)
 {
-    const json_t *from = json_array_get(v, 0), *to = json_array_get(v, 1);
-    if (json_array_size(v) != 2 || !json_is_integer(from) || !json_is_integer(to))
+    bool pair = tern__json_is(v, TERN__JSON_LIST) && v->n == 2 && v[1].kind == TERN__JSON_INT && v[2].kind == TERN__JSON_INT;
+    if (!pair)
         return tern__fail(TERN_E_CORRUPT, "its data_offsets are not two numbers");
-    json_int_t begin = json_integer_value(from), end = json_integer_value(to);
+    int64_t begin = v[1].as.i, end = v[2].as.i;
     if (begin < 0 || end < begin || (uint64_t)end > data_size)
         return tern__fail(TERN_E_CORRUPT, "its data_offsets [%lld, %lld] are not within the %zu bytes of data", (long long)begin,
                           (long long)end, data_size);
@@ -54,14 +53,14 @@ static tern_status parse_range(const json_t *v, const uint8_t *data, size_t data
     return TERN_OK;
 }
 
-static tern_status parse_tensor(const char *name, const json_t *v, const uint8_t *data, size_t data_size, tern__st_tensor *t)
+static tern_status parse_tensor(const char *name, const tern__json *v, const uint8_t *data, size_t data_size, tern__st_tensor *t)
 {
     t->name = name;
-    if (!json_is_object(v) || json_object_size(v) != 3)
+    if (!tern__json_is(v, TERN__JSON_OBJECT) || v->n != 3)
         return tern__fail(TERN_E_CORRUPT, "it is not described by dtype, shape and data_offsets");
-    TERN_TRY(parse_dtype(json_object_get(v, "dtype"), &t->dtype));
-    TERN_TRY(tern__json_shape(json_object_get(v, "shape"), &t->shape));
-    TERN_TRY(parse_range(json_object_get(v, "data_offsets"), data, data_size, t));
+    TERN_TRY(parse_dtype(tern__json_get(v, "dtype"), &t->dtype));
+    TERN_TRY(tern__json_shape(tern__json_get(v, "shape"), &t->shape));
+    TERN_TRY(parse_range(tern__json_get(v, "data_offsets"), data, data_size, t));
     for (size_t i = 0; t->dtype == TERN_BOOL && i < t->size; i++)
         if (t->data[i] > 1)
             return tern__fail(TERN_E_CORRUPT, "element %zu of type bool is %d", i, t->data[i]);
@@ -92,32 +91,29 @@ static tern_status check_cover(const tern__safetensors *st, const uint8_t *data,
     return TERN_OK;
 }
 
-static tern_status check_meta(const json_t *meta)
+static tern_status check_meta(const tern__json *meta)
 {
-    const char *key;
-    json_t *v;
-    if (meta && !json_is_object(meta))
+    if (meta && meta->kind != TERN__JSON_OBJECT)
         return tern__fail(TERN_E_CORRUPT, "safetensors: __metadata__ is not an object");
-    json_object_foreach((json_t *)(uintptr_t)meta, key, v)
-        if (!json_is_string(v))
-            return tern__fail(TERN_E_CORRUPT, "safetensors: __metadata__ \"%.80s\" is not a string", key);
+    for (const tern__json *v = tern__json_first(meta); v; v = tern__json_next(meta, v))
+        if (v->kind != TERN__JSON_STRING)
+            return tern__fail(TERN_E_CORRUPT, "safetensors: __metadata__ \"%.80s\" is not a string", v->key);
     return TERN_OK;
 }
 
 static tern_status parse_root(tern__safetensors *st, const uint8_t *data, size_t data_size)
 {
-    const char *name;
-    json_t *v;
-    TERN_TRY(check_meta(json_object_get(st->root, "__metadata__")));
-    st->tensors = tern__alloc_array(json_object_size(st->root), sizeof *st->tensors);
+    const tern__json *root = st->header.values;
+    TERN_TRY(check_meta(tern__json_get(root, "__metadata__")));
+    st->tensors = tern__alloc_array((size_t)root->n, sizeof *st->tensors);
     if (!st->tensors)
-        return tern__fail(TERN_E_NOMEM, "safetensors: no memory for %zu tensors", json_object_size(st->root));
-    json_object_foreach(st->root, name, v) {
-        if (!strcmp(name, "__metadata__"))
+        return tern__fail(TERN_E_NOMEM, "safetensors: no memory for %d tensors", root->n);
+    for (const tern__json *v = tern__json_first(root); v; v = tern__json_next(root, v)) {
+        if (!strcmp(v->key, "__metadata__"))
             continue;
-        tern_status s = parse_tensor(name, v, data, data_size, &st->tensors[st->n]);
+        tern_status s = parse_tensor(v->key, v, data, data_size, &st->tensors[st->n]);
         if (s != TERN_OK)
-            return tern__fail_in(s, "safetensors: tensor \"%.80s\"", name);
+            return tern__fail_in(s, "safetensors: tensor \"%.80s\"", v->key);
         st->n++;
     }
     qsort(st->tensors, (size_t)st->n, sizeof *st->tensors, by_place);
@@ -136,7 +132,7 @@ tern_status tern__safetensors_parse(const uint8_t *bytes, size_t size, tern__saf
     if (length > HEADER_LIMIT)
         return tern__fail(TERN_E_UNSUPPORTED, "safetensors: a header of %llu bytes; at most %d are read", (unsigned long long)length, HEADER_LIMIT);
     tern__safetensors st = {0};
-    tern_status s = tern__json_parse((const char *)bytes + PREFIX, (size_t)length, &st.root);
+    tern_status s = tern__json_parse((const char *)bytes + PREFIX, (size_t)length, &st.header);
     if (s != TERN_OK)
         return tern__fail_in(s, "safetensors: header");
     s = parse_root(&st, bytes + PREFIX + length, size - PREFIX - (size_t)length);
@@ -151,7 +147,7 @@ tern_status tern__safetensors_parse(const uint8_t *bytes, size_t size, tern__saf
 void tern__safetensors_finish(tern__safetensors *st)
 {
     tern__free(st->tensors);
-    json_decref(st->root);
+    tern__json_finish(&st->header);
     *st = (tern__safetensors){0};
 }
 
@@ -165,7 +161,7 @@ const tern__st_tensor *tern__safetensors_find(const tern__safetensors *st, const
 
 const char *tern__safetensors_meta(const tern__safetensors *st, const char *key)
 {
-    return json_string_value(json_object_get(json_object_get(st->root, "__metadata__"), key));
+    return tern__json_string(tern__json_get(tern__json_get(st->header.values, "__metadata__"), key));
 }
 
 /* --- Writing --- */

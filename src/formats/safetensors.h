@@ -2,8 +2,7 @@
 #ifndef TERN_FORMATS_SAFETENSORS_H
 #define TERN_FORMATS_SAFETENSORS_H
 
-#include <jansson.h>
-#include <tern/base.h>
+#include "formats/json.h"
 
 typedef struct tern__st_tensor {
     const char *name;
@@ -16,7 +15,7 @@ typedef struct tern__st_tensor {
 typedef struct tern__safetensors {
     tern__st_tensor *tensors; /* in the order of their data */
     int n;
-    json_t *root; /* owns the names */
+    tern__json_doc header; /* owns the names */
 } tern__safetensors;
 
 /* Reads the header in bytes (a whole file) and checks all of it: types, shapes, and that the tensors fill the data without

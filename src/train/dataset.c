@@ -89,16 +89,10 @@ static tern_status load_usual(const known *k, tern_split split, tern__idx *image
 static tern_status load_files(const known *k, const char *dir, tern_split split, tern__idx *images, tern__idx *labels)
 {
     tern__str tried = {0};
-    tern_status st;
-    if (dir) {
-        tern__str_add(&tried, dir);
-        st = load_pair(dir, split, images, labels);
-    } else {
-        st = load_usual(k, split, images, labels, &tried);
-    }
+    tern_status st = dir ? load_pair(dir, split, images, labels) : load_usual(k, split, images, labels, &tried);
     if (st == TERN_E_NOT_FOUND)
         tern__fail(st, "data set %s: no %s-images-idx3-ubyte.gz with its labels in %s; %s", k->name, split == TERN_TEST ? "t10k" : "train",
-                   tern__str_text(&tried), k->source);
+                   dir ? dir : tern__str_text(&tried), k->source);
     else if (st != TERN_OK)
         tern__fail_in(st, "data set %s", k->name);
     tern__str_finish(&tried);
