@@ -300,6 +300,17 @@ int tern__body_inbound(tern__body *b, int reg, int64_t extent)
     return r;
 }
 
+int tern__body_select(tern__body *b, int cond, int yes, int no)
+{
+    if (cond < 0 || yes < 0 || no < 0)
+        return -1;
+    int r = new_ins(b, TERN__INS_SELECT, b->ins[yes].dtype);
+    use_arg(b, r, cond);
+    use_arg(b, r, yes);
+    use_arg(b, r, no);
+    return r;
+}
+
 /* f16 and bf16 live in float registers: between them and f32 there is nothing to convert but the rounding. */
 int tern__body_convert(tern__body *b, int reg, tern_dtype to)
 {
@@ -586,7 +597,7 @@ bool tern__body_vectorizable(const tern__body *b, int width)
             continue;
         if (s->op == TERN__INS_RANGE && tern__aff_coef(&s->index, b->lane) != 0)
             return false;
-        if (s->op == TERN__INS_RANDOM || s->op == TERN__INS_INBOUND)
+        if (s->op == TERN__INS_RANDOM || s->op == TERN__INS_INBOUND || (s->op == TERN__INS_SELECT && b->ins[s->args[0]].lane))
             return false;
         if (s->op == TERN__INS_STORE && tern__aff_coef(&s->index, b->lane) == 0)
             return false;

@@ -31,6 +31,7 @@ typedef enum tern__ins_op {
     TERN__INS_CONVERT, /* dtype(args[0]) */
     TERN__INS_INDEX,   /* index as a number */
     TERN__INS_RANGE,   /* lo <= index < hi ? args[0] : args[1] */
+    TERN__INS_SELECT,  /* args[0] ? args[1] : args[2] */
     TERN__INS_INBOUND, /* -hi <= args[0] < hi, as a bool */
     TERN__INS_RANDOM,  /* node's random number for element `index` of stream args[0] */
     TERN__INS_STORE,   /* param[index] = args[0] */
@@ -101,6 +102,8 @@ int tern__body_range(tern__body *b, tern__aff index, int64_t lo, int64_t hi, int
 /* The index as a number of type i64. */
 int tern__body_index_value(tern__body *b, tern__aff index);
 int tern__body_inbound(tern__body *b, int reg, int64_t extent);
+/* yes where cond (a bool register) holds, else no; all of one element a lane. */
+int tern__body_select(tern__body *b, int cond, int yes, int no);
 int tern__body_convert(tern__body *b, int reg, tern_dtype to);
 void tern__body_store(tern__body *b, tern_value v, const tern__aff *coord, int reg);
 

@@ -419,6 +419,13 @@ static void print_ins(const tern__body *b, tern__str *out, tern__needs *needs, i
     case TERN__INS_RANGE:
         print_range(b, out, s, w);
         break;
+    case TERN__INS_SELECT:
+        tern__body_operand(b, out, s->args[0], 1);
+        tern__str_add(out, " ? ");
+        tern__body_operand(b, out, s->args[1], w);
+        tern__str_add(out, " : ");
+        tern__body_operand(b, out, s->args[2], w);
+        break;
     case TERN__INS_INBOUND:
         tern__str_add(out, "(long)");
         tern__body_operand(b, out, s->args[0], 1);

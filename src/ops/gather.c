@@ -1,6 +1,7 @@
 /* gather: slices of a tensor picked by indices along an axis. */
 #include <string.h>
 
+#include "codegen/body.h"
 #include "ops/gather.h"
 
 static const tern__attr_decl attrs[] = {{.name = "axis", .type = TERN_ATTR_INT}};
@@ -61,6 +62,25 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static tern_status move(tern__emit_move *m, const tern__node *n)
+{
+    tern__body *b = m->body;
+    const tern_shape *data = tern__shape_of(b->g, n->in[0]), *indices = tern__shape_of(b->g, n->in[1]);
+    tern__gather_map map;
+    TERN_TRY(tern__gather_map_of(n, data, indices, &map));
+    int index = tern__body_value(b, n->in[1], m->coord + map.axis);
+    if (map.extent == 0 || index < 0) {
+        m->reg = index < 0 ? -1 : tern__body_const(b, tern__dtype_of(b->g, n->in[0]), 0);
+        return TERN_OK;
+    }
+    tern__aff from[TERN_MAX_RANK];
+    for (int i = 0; i < data->rank; i++)
+        from[i] = i < map.axis ? m->coord[i] : i == map.axis ? tern__body_index_from(b, index, map.extent) : m->coord[i + indices->rank - 1];
+    int inside = tern__body_inbound(b, index, map.extent), found = tern__body_value(b, n->in[0], from);
+    m->reg = tern__body_select(b, inside, found, tern__body_const(b, tern__dtype_of(b->g, n->in[0]), 0));
+    return TERN_OK;
+}
+
 TERN_OP(gather) = {
     .name = "gather",
     .doc = "y[.., i.., ..] = data[.., indices[i..], ..] along axis; a negative index counts from the end, one out of range gives 0: a device "
@@ -76,4 +96,5 @@ TERN_OP(gather) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .move = move,
 };
