@@ -174,7 +174,8 @@ static tern_status differentiate(walk *w, tern_value loss, const tern_value *wrt
     for (int i = 0; i < n; i++)
         w->at[wrt[i]].flows = true;
     mark_flow(w, 0, last);
-    tern_value one = tern__expand_to(g, tern__like(g, loss, 1), tern__shape_of(g, loss));
+    tern_value one = tern__like(g, loss, 1);
+    one = tern__expand_to(g, one, tern__shape_of(g, loss));
     TERN_TRY(tern_graph_check(g));
     TERN_TRY(follow_growth(w));
     TERN_TRY(arrive(w, loss, one, "the loss"));

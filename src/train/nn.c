@@ -101,27 +101,19 @@ static void track(tern_graph *g, tern_value running, tern_value fresh)
 
 tern_value tern_nn_batch_norm(tern_nn *nn, const char *name, tern_value x, bool training)
 {
-    const double eps = 1e-5;
     if (!usable(nn, "batch_norm", x, 2))
         return TERN_NONE;
     tern_graph *g = nn->g;
-    const tern_shape in = *tern__shape_of(g, x), s = {.rank = 1, .dim = {in.dim[1]}};
+    const tern_shape s = {.rank = 1, .dim = {tern__shape_of(g, x)->dim[1]}};
     tern_value scale = variable(nn, name, "scale", &s, 0, 1, true), shift = variable(nn, name, "shift", &s, 0, 0, true);
     tern_value mean = variable(nn, name, "mean", &s, 0, 0, false), var = variable(nn, name, "var", &s, 0, 1, false);
-    if (training) {
-        const unsigned axes = tern__all_but(in.rank, 1);
-        tern_value batch_mean = tern__mean_axes(g, x, axes, false);
-        tern_value centred = tern__sub(g, x, tern__per_channel(g, batch_mean, in.rank));
-        tern_value batch_var = tern__mean_axes(g, tern__unary(g, "square", centred), axes, false);
-        track(g, mean, batch_mean);
-        track(g, var, batch_var);
-        mean = batch_mean;
-        var = batch_var;
-    }
-    /* Both factors are worked out per channel, so that a frozen network folds them into the weights before. */
-    tern_value factor = tern__mul(g, scale, tern__unary(g, "rsqrt", tern__add_scalar(g, var, eps)));
-    tern_value offset = tern__sub(g, shift, tern__mul(g, mean, factor));
-    return tern__add(g, tern__mul(g, x, tern__per_channel(g, factor, in.rank)), tern__per_channel(g, offset, in.rank));
+    if (!training)
+        return tern_graph_add(g, "batch_norm_infer", (tern_value[]){x, scale, shift, mean, var}, 5, NULL);
+    tern_value out[3];
+    tern_graph_add_n(g, "batch_norm", (tern_value[]){x, scale, shift}, 3, NULL, out, 3);
+    track(g, mean, out[1]);
+    track(g, var, out[2]);
+    return out[0];
 }
 
 tern_value tern_nn_max_pool2d(tern_nn *nn, tern_value x, int64_t kernel, int64_t stride)
