@@ -10,7 +10,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TYPES = ROOT / "kernels/lib/types.clh"
+TYPES = ROOT / "kernels/lib/types.clh"  # what pointwise functions are written in
+IO = ROOT / "kernels/lib/io.clh"        # what stands before every generated kernel
 SETS = {
     "FLOAT": [],  # types.clh's own defaults
     "INT": ["-DFN=tern_fn", "-DT=uchar16", "-DE=uchar", "-DB=int16", "-DM=char16", "-DCVT_B(m)=convert_int16(m)",
@@ -28,9 +29,9 @@ def kinds_of(op):
     return sorted({kind for name in names for kind in KINDS[name]})
 
 
-def parse(path, flags):
+def parse(path, header, flags):
     command = ["clang", "-x", "cl", "-cl-std=CL1.2", "-fsyntax-only", "-Wall", "-Wno-unused-function",
-               "-Xclang", "-finclude-default-header", "-I", str(ROOT / "kernels"), "-include", str(TYPES), *flags, str(path)]
+               "-Xclang", "-finclude-default-header", "-I", str(ROOT / "kernels"), "-include", str(header), *flags, str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode or done.stderr:
         print(f"{path.relative_to(ROOT)} {' '.join(flags)}\n{done.stderr}", file=sys.stderr)
@@ -45,10 +46,10 @@ def main():
     for path in sorted((ROOT / "kernels/pointwise").glob("*.cl")):
         for kind in kinds_of(path.stem):
             n += 1
-            good += parse(path, SETS[kind])
+            good += parse(path, TYPES, SETS[kind])
     for path in sorted(p for p in (ROOT / "kernels").rglob("*.cl") if p.parent.name != "pointwise"):
         n += 1
-        good += parse(path, [])
+        good += parse(path, TYPES if path.parent.name == "reduce" else IO, [])
     print(f"{good} of {n} parses without a word from clang")
     return 0 if good == n and n else 1
 
