@@ -124,7 +124,7 @@ static void pack(tern__lower *l, const struct gemm *g, const struct operand *o, 
 {
     char key[48];
     int64_t panels = tern__div_up(o->rows, p);
-    snprintf(key, sizeof key, "panels %d of %lld by %lld", p, (long long)o->row, (long long)o->step);
+    snprintf(key, sizeof key, "%d %lldx%lld by %lld,%lld", p, (long long)o->rows, (long long)g->k, (long long)o->row, (long long)o->step);
     tern__kern *k = tern__lower_pack(l, o->v, key, tern__cpu_bytes(o->matrices, panels, g->k, p), "pack_panels.cl", slot);
     if (!k)
         return;
