@@ -1,0 +1,283 @@
+/* The CPU family's contractions against the references, at every vector width: sizes around tiles, transposed, batched and split
+ * products, strides, dilations and pads of convolutions, blocked and plain channels, constant operands, fused neighbours. */
+#include <stdio.h>
+
+#include <tern/device.h>
+#include <tern/session.h>
+
+#include "device/device.h"
+#include "graph_help.h"
+#include "ops/common.h"
+
+#define FORCED "matmul=cpu_tile,conv=cpu_tile,conv_grad_input=cpu_tile,conv_grad_weight=cpu_tile"
+
+static tern_device *device;
+/* Building is most of the time: the device's own width takes every case, the others one in four. */
+static int every = 1;
+
+static int open_device(void **state)
+{
+    (void)state;
+    if (tern_device_open(&(tern_device_params){.family = "cpu"}, &device) == TERN_OK)
+        return 0;
+    print_message("%s\n", tern_last_error());
+    return 1;
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    tern_device_close(device);
+    return 0;
+}
+
+/* Every f16 and bf16 result is rounded once. */
+static double tolerance_of(tern_dtype t)
+{
+    return t == TERN_F16 ? 2e-3 : t == TERN_BF16 ? 2e-2 : 1e-5;
+}
+
+static void compare(const tern__array *want, const tern_tensor *got, const char *what)
+{
+    const tern__array g = {.type = want->type, .data = tern_tensor_data(got)};
+    for (int64_t i = 0; i < tern__elems(&want->type.shape); i++) {
+        double p = tern__array_get(want, i), q = tern__array_get(&g, i);
+        if (!(fabs(p - q) <= tolerance_of(want->type.dtype) * (10 + fabs(p))))
+            fail_msg("%s: element %d of %d is %.9g, expected %.9g", what, (int)i, (int)tern__elems(&want->type.shape), q, p);
+    }
+}
+
+/* Runs the graph twice by these kernels: right, and the same bits both times. Frees the graph. */
+static void check(tern_graph *g, const char *what)
+{
+    tern_session *s = NULL;
+    tern_tensor *in[8], *out[2][8];
+    tern__interp it = {0};
+    assert_ok(tern_graph_check(g));
+    tern__array *arrays = random_inputs(g, 5);
+    assert_ok(tern__interp_init(&it, g));
+    assert_ok(tern__interp_run(&it, arrays));
+    if (tern_session_create(device, g, &(tern_session_params){.force_impl = FORCED}, &s) != TERN_OK)
+        fail_msg("%s: %s", what, tern_last_error());
+    for (int i = 0; i < g->n_inputs; i++)
+        in[i] = tensor_of(&arrays[i]);
+    for (int run = 0; run < 2; run++) {
+        for (int i = 0; i < g->n_outputs; i++) {
+            const tern__type *t = tern__type_of(g, g->outputs[i].value);
+            assert_ok(tern_tensor_create(t->dtype, &t->shape, &out[run][i]));
+        }
+        assert_ok(tern_session_run(s, in, out[run]));
+    }
+    for (int i = 0; i < g->n_outputs; i++) {
+        compare(tern__interp_output(&it, i), out[0][i], what);
+        assert_memory_equal(tern_tensor_data(out[0][i]), tern_tensor_data(out[1][i]), tern_tensor_size_bytes(out[0][i]));
+        tern_tensor_destroy(out[0][i]);
+        tern_tensor_destroy(out[1][i]);
+    }
+    for (int i = 0; i < g->n_inputs; i++)
+        tern_tensor_destroy(in[i]);
+    tern_session_destroy(s);
+    tern__interp_finish(&it);
+    free_inputs(g, arrays);
+    tern_graph_destroy(g);
+}
+
+/* --- Products --- */
+
+struct product {
+    tern_dtype dtype;
+    int64_t m, n, k;
+    bool trans_a, trans_b, constant_b;
+};
+
+static void product(const struct product *p)
+{
+    tern_shape a = {.rank = 2, .dim = {p->trans_a ? p->k : p->m, p->trans_a ? p->m : p->k}};
+    tern_shape b = {.rank = 2, .dim = {p->trans_b ? p->n : p->k, p->trans_b ? p->k : p->n}};
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_input(g, "x", p->dtype, &a, 0), y;
+    if (p->constant_b) {
+        const tern__type t = {.dtype = p->dtype, .shape = b};
+        tern__array values = random_array(&t, 3, -1, 1);
+        tern_tensor *data = tensor_of(&values);
+        y = tern_graph_constant(g, data);
+        tern_tensor_destroy(data);
+        tern__free(values.data);
+    } else {
+        y = tern_graph_input(g, "y", p->dtype, &b, 0);
+    }
+    tern_graph_output(g, "z", tern_graph_op2(g, "matmul", x, y, TERN_ATTRS(TERN_INT("trans_a", p->trans_a), TERN_INT("trans_b", p->trans_b))));
+    char what[160];
+    snprintf(what, sizeof what, "%s %dx%dx%d%s%s%s, width %u", tern_dtype_name(p->dtype), (int)p->m, (int)p->n, (int)p->k,
+             p->trans_a ? ", a transposed" : "", p->trans_b ? ", b transposed" : "", p->constant_b ? ", b constant" : "",
+             device->info.native_vector_f32);
+    check(g, what);
+}
+
+static void sizes_straddle_tiles(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][3] = {{1, 1, 1},   {15, 16, 17},  {16, 15, 33},  {17, 33, 127}, {33, 127, 16}, {127, 17, 15},
+                                       {1, 127, 33}, {127, 1, 33}, {2, 64, 130}, {60, 128, 512}, {14, 28, 1}};
+    for (int i = 0; i < TERN_COUNT(sizes); i += every)
+        product(&(struct product){TERN_F32, sizes[i][0], sizes[i][1], sizes[i][2], i & 1, i & 2, i % 3 == 0});
+}
+
+static void long_sums_are_split(void **state)
+{
+    (void)state;
+    product(&(struct product){TERN_F32, 10, 10, 1000, false, false, false});
+    product(&(struct product){TERN_F32, 128, 10, 640, true, false, false});
+    product(&(struct product){TERN_F32, 5, 33, 4097, false, true, false});
+}
+
+static void halves_are_packed(void **state)
+{
+    (void)state;
+    product(&(struct product){TERN_F16, 17, 35, 20, false, true, false});
+    product(&(struct product){TERN_BF16, 33, 20, 18, true, false, false});
+}
+
+static void two(const char *op, const tern_shape *a, const tern_shape *b, const tern_attr *attrs)
+{
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_input(g, "x", TERN_F32, a, 0), y = tern_graph_input(g, "y", TERN_F32, b, 0);
+    tern_graph_output(g, "z", tern_graph_op2(g, op, x, y, attrs));
+    char what[160], ta[TERN__SHAPE_TEXT], tb[TERN__SHAPE_TEXT];
+    snprintf(what, sizeof what, "%s of %.50s and %.50s, width %u", op, tern__shape_text(a, ta), tern__shape_text(b, tb),
+             device->info.native_vector_f32);
+    check(g, what);
+}
+
+static void batches(void **state)
+{
+    (void)state;
+    const tern_attr *both = TERN_ATTRS(TERN_INT("trans_a", 1), TERN_INT("trans_b", 1));
+    two("matmul", SHAPE(3, 17, 7), SHAPE(3, 7, 33), NULL);
+    two("matmul", SHAPE(3, 7, 17), SHAPE(3, 33, 7), both);
+    two("matmul", SHAPE(2, 3, 5, 8), SHAPE(8, 40), NULL);
+    two("matmul", SHAPE(5, 8), SHAPE(4, 8, 32), NULL);
+    two("matmul", SHAPE(4, 9, 600), SHAPE(4, 600, 8), NULL);
+}
+
+/* --- Convolutions --- */
+
+struct window {
+    int64_t c, o, h, w, k, stride, dilation, begin, end;
+};
+
+static const tern_attr *spatial_attrs(const struct window *v, tern_attr attrs[5], int64_t store[10])
+{
+    for (int i = 0; i < 2; i++) {
+        store[i] = v->stride;
+        store[2 + i] = v->dilation;
+        store[4 + i] = v->begin;
+        store[6 + i] = v->end;
+    }
+    const tern_attr all[] = {TERN_INTS("strides", store, 2), TERN_INTS("dilations", store + 2, 2), TERN_INTS("pads", store + 4, 4)};
+    memcpy(attrs, all, sizeof all);
+    memset(&attrs[3], 0, 2 * sizeof attrs[3]);
+    return attrs;
+}
+
+/* Channels pass through a pointwise op first, so that they may be blocked. */
+static void convolution(const struct window *v)
+{
+    tern_attr attrs[5];
+    int64_t store[10], in[] = {v->h, v->w}, kernel[] = {v->k, v->k};
+    spatial_attrs(v, attrs, store);
+    int64_t reach = v->dilation * (v->k - 1) + 1;
+    int64_t oh = (v->h + v->begin + v->end - reach) / v->stride + 1, ow = (v->w + v->begin + v->end - reach) / v->stride + 1;
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_op1(g, "neg", tern_graph_input(g, "x", TERN_F32, SHAPE(3, v->c, v->h, v->w), 0), NULL);
+    tern_value w = tern_graph_input(g, "w", TERN_F32, SHAPE(v->o, v->c, v->k, v->k), 0);
+    tern_value dy = tern_graph_op1(g, "neg", tern_graph_input(g, "dy", TERN_F32, SHAPE(3, v->o, oh, ow), 0), NULL);
+    tern_value bias = tern_graph_input(g, "bias", TERN_F32, SHAPE(v->o), 0);
+    tern_graph_output(g, "y", tern_graph_op1(g, "relu", tern_graph_add(g, "conv", (const tern_value[]){x, w, bias}, 3, attrs), NULL));
+    if (v->stride == 1) {
+        attrs[3] = (tern_attr)TERN_INTS("input_shape", in, 2);
+        tern_graph_output(g, "dx", tern_graph_op2(g, "conv_grad_input", dy, w, attrs));
+    }
+    attrs[3] = (tern_attr)TERN_INTS("kernel", kernel, 2);
+    tern_graph_output(g, "dw", tern_graph_op2(g, "conv_grad_weight", x, dy, attrs));
+    char what[160];
+    snprintf(what, sizeof what, "%dx%d, %d to %d channels, kernel %d, stride %d, dilation %d, pads %d %d, width %u", (int)v->h, (int)v->w,
+             (int)v->c, (int)v->o, (int)v->k, (int)v->stride, (int)v->dilation, (int)v->begin, (int)v->end, device->info.native_vector_f32);
+    check(g, what);
+}
+
+static void convolutions(void **state)
+{
+    (void)state;
+    static const struct window all[] = {
+        {1, 32, 28, 28, 3, 1, 1, 1, 1},  {16, 64, 14, 14, 3, 1, 1, 1, 1}, {3, 33, 17, 33, 3, 1, 1, 1, 1},  {33, 15, 15, 16, 3, 1, 1, 0, 1},
+        {16, 16, 7, 7, 5, 1, 1, 2, 2},   {32, 48, 9, 56, 3, 2, 1, 1, 1},  {32, 16, 33, 17, 3, 1, 2, 2, 2},  {16, 127, 1, 1, 1, 1, 1, 0, 0},
+        {48, 17, 6, 11, 1, 1, 1, 0, 0},  {8, 24, 12, 15, 7, 1, 1, 3, 3},  {5, 1, 4, 4, 4, 1, 1, 3, 0},      {16, 16, 30, 45, 1, 2, 1, 0, 0},
+        {16, 32, 2, 3, 3, 1, 1, 1, 1},   {4, 16, 16, 31, 3, 3, 2, 2, 1}};
+    for (int i = 0; i < TERN_COUNT(all); i += every)
+        convolution(&all[i]);
+}
+
+static void other_ranks(void **state)
+{
+    (void)state;
+    two("conv", SHAPE(2, 16, 33), SHAPE(17, 16, 4), TERN_ATTRS(TERN_INTS("pads", ((const int64_t[]){2, 1}), 2)));
+    two("conv_grad_input", SHAPE(2, 16, 31), SHAPE(16, 17, 3), TERN_ATTRS(TERN_INTS("input_shape", ((const int64_t[]){33}), 1)));
+    two("conv_grad_weight", SHAPE(5, 16, 33), SHAPE(5, 17, 30), TERN_ATTRS(TERN_INTS("kernel", ((const int64_t[]){4}), 1)));
+    two("conv", SHAPE(2, 16, 3, 4, 5), SHAPE(32, 16, 1, 1, 1), NULL);
+}
+
+/* A network's step from blocked to blocked: conv, ReLU, residual, conv, flattened into a product. */
+static void chains_stay_blocked(void **state)
+{
+    (void)state;
+    const tern_attr *same = TERN_ATTRS(TERN_INTS("pads", ((const int64_t[]){1, 1, 1, 1}), 4));
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_input(g, "x", TERN_F32, SHAPE(2, 1, 14, 14), 0);
+    tern_value w1 = tern_graph_input(g, "w1", TERN_F32, SHAPE(32, 1, 3, 3), 0), w2 = tern_graph_input(g, "w2", TERN_F32, SHAPE(32, 32, 3, 3), 0);
+    tern_value d = tern_graph_input(g, "d", TERN_F32, SHAPE(6272, 10), 0);
+    tern_value a = tern_graph_op1(g, "tanh", tern_graph_op2(g, "conv", x, w1, same), NULL);
+    tern_value b = tern_graph_op1(g, "tanh", tern_graph_op2(g, "add", tern_graph_op2(g, "conv", a, w2, same), a, NULL), NULL);
+    tern_graph_output(g, "b", b);
+    tern_graph_output(g, "y", tern_graph_op2(g, "matmul", tern_graph_op1(g, "flatten", b, NULL), d, NULL));
+    check(g, "conv, conv, residual, product");
+}
+
+static void narrower_vectors(void **state)
+{
+    const uint32_t native = device->info.native_vector_f32;
+    every = 4;
+    for (uint32_t width = 4; width <= 16; width *= 2) {
+        if (width == native)
+            continue;
+        device->info.native_vector_f32 = width;
+        sizes_straddle_tiles(state);
+        convolutions(state);
+        chains_stay_blocked(state);
+    }
+    every = 1;
+    device->info.native_vector_f32 = native;
+}
+
+/* What these kernels leave is refused in words. */
+static void refusals_have_reasons(void **state)
+{
+    (void)state;
+    tern_session *s = NULL;
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_input(g, "x", TERN_F32, SHAPE(1, 4, 8, 8), 0), w = tern_graph_input(g, "w", TERN_F32, SHAPE(4, 2, 3, 3), 0);
+    tern_graph_output(g, "y", tern_graph_op2(g, "conv", x, w, TERN_ATTRS(TERN_INT("group", 2))));
+    assert_int_equal(tern_session_create(device, g, &(tern_session_params){.force_impl = FORCED}, &s), TERN_E_UNSUPPORTED);
+    assert_non_null(strstr(tern_last_error(), "group 2"));
+    tern_graph_destroy(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_straddle_tiles), cmocka_unit_test(long_sums_are_split), cmocka_unit_test(halves_are_packed),
+        cmocka_unit_test(batches),              cmocka_unit_test(convolutions),        cmocka_unit_test(other_ranks),
+        cmocka_unit_test(chains_stay_blocked),  cmocka_unit_test(narrower_vectors),    cmocka_unit_test(refusals_have_reasons),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
