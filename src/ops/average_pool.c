@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "base/alloc.h"
+#include "ops/impls.h"
 #include "ops/pool.h"
 
 static const tern__attr_decl attrs[] = {TERN__AVERAGE_ATTRS};
@@ -60,6 +61,8 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static const tern__impl *const impls[] = {&tern__impl_pool_rows, &tern__impl_pool_items, NULL};
+
 TERN_OP(average_pool) = {
     .name = "average_pool",
     .doc = "y = sum of x in each window / divisor; none given: / the number of elements of x in it, with count_include_pad also those of "
@@ -75,5 +78,6 @@ TERN_OP(average_pool) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .impls = impls,
     .flops = tern__pool_flops,
 };

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "base/alloc.h"
+#include "ops/impls.h"
 #include "ops/pool.h"
 
 static const tern__attr_decl attrs[] = {TERN__AVERAGE_ATTRS, {.name = "input_shape", .type = TERN_ATTR_INTS, .required = true}};
@@ -62,6 +63,8 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static const tern__impl *const impls[] = {&tern__impl_pool_rows, &tern__impl_pool_items, NULL};
+
 TERN_OP(average_pool_grad) = {
     .name = "average_pool_grad",
     .doc = "dx from dy of average_pool: each dy / its divisor goes to every element of its window; input_shape gives the spatial extents of dx",
@@ -74,5 +77,6 @@ TERN_OP(average_pool_grad) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .impls = impls,
     .flops = tern__pool_flops,
 };

@@ -17,4 +17,13 @@ extern const tern__impl tern__impl_conv_cpu;
 extern const tern__impl tern__impl_conv_grad_input_cpu;
 extern const tern__impl tern__impl_conv_grad_weight_cpu;
 
+/* Pooling (impl_pool.c): rows of channel vectors for CPU devices, and one item an element for all; gradients of the average as the pooling. */
+extern const tern__impl tern__impl_pool_rows;
+extern const tern__impl tern__impl_pool_items;
+extern const tern__impl tern__impl_max_pool_grad_rows;
+extern const tern__impl tern__impl_max_pool_grad_items;
+
+/* scatter_add (impl_scatter.c): one item an element, without atomics. */
+extern const tern__impl tern__impl_scatter_add_items;
+
 #endif

@@ -1,6 +1,7 @@
 /* max_pool: largest element of each window. */
 #include <math.h>
 
+#include "ops/impls.h"
 #include "ops/pool.h"
 
 static const tern__attr_decl attrs[] = {TERN__POOL_ATTRS};
@@ -69,6 +70,8 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static const tern__impl *const impls[] = {&tern__impl_pool_rows, &tern__impl_pool_items, NULL};
+
 TERN_OP(max_pool) = {
     .name = "max_pool",
     .doc = "y = largest element of x in each window of kernel elements, dilations apart, at every strides-th position; NaN wins; windows "
@@ -84,5 +87,6 @@ TERN_OP(max_pool) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .impls = impls,
     .flops = tern__pool_flops,
 };

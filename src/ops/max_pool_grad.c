@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
+#include "ops/impls.h"
 #include "ops/pool.h"
 
 static const tern__attr_decl attrs[] = {TERN__POOL_ATTRS};
@@ -62,6 +63,8 @@ static tern_status ref(const tern__node *n, const tern__array *in, const tern__a
     return TERN_OK;
 }
 
+static const tern__impl *const impls[] = {&tern__impl_max_pool_grad_rows, &tern__impl_max_pool_grad_items, NULL};
+
 TERN_OP(max_pool_grad) = {
     .name = "max_pool_grad",
     .doc = "dx from x, y and dy of max_pool: each dy goes to the first element of its window, in row-major order, that equals y",
@@ -73,5 +76,6 @@ TERN_OP(max_pool_grad) = {
     .n_attrs = TERN_COUNT(attrs),
     .infer = infer,
     .ref = ref,
+    .impls = impls,
     .flops = tern__pool_flops,
 };

@@ -39,7 +39,7 @@ static tern_status infer(const tern__node *n, const tern__type *in, tern__type *
 {
     char a[TERN__SHAPE_TEXT], b[TERN__SHAPE_TEXT];
     tern_shape s;
-    int inferred, count;
+    int inferred = -1, count;
     const int64_t *want = tern__attr_ints(n, 0, &count);
     TERN_TRY(read_shape(n, &in[0].shape, &s, &inferred));
     const int64_t have = tern__elems(&in[0].shape);

@@ -1,5 +1,6 @@
 /* scatter_add: slices added to those that indices name, the gradient of gather. */
 #include "ops/gather.h"
+#include "ops/impls.h"
 
 static const tern__attr_decl attrs[] = {{.name = "axis", .type = TERN_ATTR_INT}};
 
@@ -58,6 +59,8 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+static const tern__impl *const impls[] = {&tern__impl_scatter_add_items, NULL};
+
 TERN_OP(scatter_add) = {
     .name = "scatter_add",
     .doc = "y = data, with updates[.., i.., ..] added to y[.., indices[i..], ..] along axis, in the order of the indices; a negative index counts "
@@ -71,4 +74,5 @@ TERN_OP(scatter_add) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .impls = impls,
 };

@@ -1,0 +1,267 @@
+/* Pooling and its gradients (kernels/pool.cl, pool_grad.cl): rows of channel vectors on CPU devices with blocked channels, else one item an
+ * element. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/impl_cpu.h"
+#include "ops/pool.h"
+
+/* --- What both kernels know --- */
+
+static bool is_grad(const tern__node *n)
+{
+    return strstr(n->op->name, "_grad") != NULL;
+}
+
+static bool is_max(const tern__node *n)
+{
+    return strncmp(n->op->name, "max_pool", 8) == 0;
+}
+
+static tern_status geometry(const tern__lower *l, const tern__node *n, tern__spatial *sp)
+{
+    return tern__pool_geometry(n, (const tern__type[]){*tern__lower_type(l, n->in[0])}, sp);
+}
+
+static void define_axes(tern__kern *k, const char *name, const int64_t x[3])
+{
+    for (int i = 0; i < 3; i++) {
+        char full[32];
+        snprintf(full, sizeof full, "%s_%d", name, i);
+        tern__cpu_define(k, full, x[i]);
+    }
+}
+
+/* No tap of any window lies outside x. */
+static bool inside(const tern__spatial *sp)
+{
+    for (int d = 0; d < 3; d++)
+        if (sp->pad[d] > 0 || tern__spatial_at(sp, d, sp->out[d] - 1, sp->kernel[d] - 1) >= sp->in[d])
+            return false;
+    return true;
+}
+
+/* Every window has its own cell of x. */
+static bool has_cells(const tern__spatial *sp)
+{
+    for (int d = 0; d < 3; d++)
+        if (sp->stride[d] != sp->kernel[d] || sp->dilation[d] != 1 || sp->pad[d] != 0)
+            return false;
+    return true;
+}
+
+/* What every other value of the dtype replaces, as OpenCL C. */
+static const char *lowest(tern_dtype t)
+{
+    switch (t) {
+    case TERN_I8:
+        return "CHAR_MIN";
+    case TERN_I16:
+        return "SHRT_MIN";
+    case TERN_I32:
+        return "INT_MIN";
+    case TERN_I64:
+        return "LONG_MIN";
+    default:
+        return tern__dtype_is(t, TERN__T_FLOAT) ? "(-INFINITY)" : "0";
+    }
+}
+
+static void define_types(tern__kern *k, tern_dtype t, int width)
+{
+    const char *reg = tern__reg_type(t), *mask = t == TERN_F64 && width > 1 ? "long" : "int";
+    tern__kern_define(k, "E", "%s", reg);
+    if (width > 1) {
+        tern__kern_define(k, "T", "%s%d", reg, width);
+        tern__kern_define(k, "M", "%s%d", mask, width);
+    } else {
+        tern__kern_define(k, "T", "%s", reg);
+        tern__kern_define(k, "M", "%s", mask);
+    }
+    tern__cpu_define(k, "W", width);
+    tern__cpu_define(k, "ROWS", width > 1);
+}
+
+static void define_windows(tern__kern *k, const tern__node *n, const tern__spatial *sp)
+{
+    tern__cpu_define(k, "MAXIMUM", is_max(n));
+    tern__cpu_define(k, "DIMS", sp->n_dims);
+    tern__cpu_define(k, "BATCH", sp->c_in ? sp->batch : 0);
+    tern__cpu_define(k, "CHANNELS", TERN_MAX(sp->c_in, 1));
+    tern__cpu_define(k, "INSIDE", inside(sp));
+    tern__cpu_define(k, "DIVISOR", is_max(n) ? 0 : tern__attr_int(n, TERN__POOL_DIVISOR));
+    tern__cpu_define(k, "INCLUDE_PAD", is_max(n) ? 0 : tern__attr_int(n, TERN__POOL_INCLUDE_PAD) != 0);
+    define_axes(k, "IN", sp->in);
+    define_axes(k, "OUT", sp->out);
+    define_axes(k, "KERNEL", sp->kernel);
+    define_axes(k, "STRIDE", sp->stride);
+    define_axes(k, "DILATION", sp->dilation);
+    define_axes(k, "PAD", sp->pad);
+    define_axes(k, "PAD_END", sp->pad_end);
+}
+
+/* --- Hooks: batch, channel, and each spatial axis --- */
+
+static void hook_axes(const tern__spatial *sp, int width, tern__hook_axis axes[6])
+{
+    memset(axes, 0, 6 * sizeof *axes);
+    for (int i = 0; i < 2 + sp->n_dims; i++)
+        axes[i].dims = 1;
+    axes[1].multiple_of = width;
+}
+
+static void load_hook(tern__kern *k, const char *name, tern_value v, const tern__spatial *sp, int width)
+{
+    tern__hook_axis axes[6];
+    hook_axes(sp, width, axes);
+    tern__kern_load(k, name, v, axes, width > 1 ? 1 : -1, 1u | (unsigned)width);
+}
+
+static void store_hook(tern__kern *k, tern_value v, const tern__spatial *sp, int width)
+{
+    tern__hook_axis axes[6];
+    hook_axes(sp, width, axes);
+    tern__kern_store(k, "STORE", v, axes, width > 1 ? 1 : -1, 1u | (unsigned)width);
+}
+
+static tern_status range(tern__kern *k, const tern__spatial *sp, const int64_t positions[3], int width)
+{
+    const int64_t total = sp->batch * sp->c_in * positions[0] * positions[1] * positions[2];
+    if (width > 1)
+        tern__cpu_range(k, positions[0] * positions[1], sp->c_in / width, sp->batch);
+    else /* an empty result still has a kernel, so that its memory is known to the plan; no item gets as far as storing */
+        tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(total, 1), 1, 1}, (size_t[3]){64, 1, 1});
+    return TERN_OK;
+}
+
+/* --- Kernels --- */
+
+static tern_status lower_pool(tern__lower *l, const tern__node *n, const tern__spatial *sp, int width)
+{
+    const tern_dtype t = tern__lower_type(l, n->out[0])->dtype;
+    tern__kern *k = tern__lower_kernel(l, "pool.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    define_types(k, t, width);
+    define_windows(k, n, sp);
+    tern__cpu_define(k, "IS_FLOAT", tern__dtype_is(t, TERN__T_FLOAT));
+    tern__kern_define(k, "LOWEST", "%s", lowest(t));
+    load_hook(k, "LOAD_X", n->in[0], sp, width);
+    store_hook(k, n->out[0], sp, width);
+    return range(k, sp, sp->out, width);
+}
+
+static tern_status lower_grad(tern__lower *l, const tern__node *n, const tern__spatial *sp, int width)
+{
+    tern__kern *k = tern__lower_kernel(l, "pool_grad.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    const bool cells = is_max(n) && has_cells(sp);
+    int64_t positions[3];
+    for (int d = 0; d < 3; d++)
+        positions[d] = cells ? tern__div_up(sp->in[d], sp->kernel[d]) : sp->in[d];
+    define_types(k, tern__lower_type(l, n->out[0])->dtype, width);
+    define_windows(k, n, sp);
+    define_axes(k, "POSITIONS", positions);
+    tern__cpu_define(k, "CELLS", cells);
+    if (is_max(n)) {
+        load_hook(k, "LOAD_X", n->in[0], sp, width);
+        load_hook(k, "LOAD_Y", n->in[1], sp, width);
+    }
+    load_hook(k, "LOAD_DY", n->in[is_max(n) ? 2 : 0], sp, width);
+    store_hook(k, n->out[0], sp, width);
+    return range(k, sp, positions, width);
+}
+
+static tern_status lower_width(tern__lower *l, const tern__node *n, int width)
+{
+    tern__spatial sp;
+    TERN_TRY(geometry(l, n, &sp));
+    return is_grad(n) ? lower_grad(l, n, &sp, width) : lower_pool(l, n, &sp, width);
+}
+
+/* --- One item an element --- */
+
+static bool accept_items(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    for (int i = 0; i <= n->n_in; i++) {
+        const tern__type *t = tern__lower_type(l, i < n->n_in ? n->in[i] : n->out[0]);
+        if (tern__elems(&t->shape) > INT32_MAX) {
+            tern__str_addf(why, "%" PRId64 " elements need more than 32-bit indices", tern__elems(&t->shape));
+            return false;
+        }
+        if (t->dtype == TERN_F64 && !tern__lower_device(l)->fp64) {
+            tern__str_add(why, "the device has no f64");
+            return false;
+        }
+    }
+    return true;
+}
+
+static tern_status lower_items(tern__lower *l, const tern__node *n)
+{
+    return lower_width(l, n, 1);
+}
+
+/* --- Rows of channel vectors --- */
+
+static bool fills_vectors(const tern_graph *g, const tern__node *n, int width)
+{
+    const tern_shape *s = tern__shape_of(g, n->in[0]);
+    return tern__elems(s) > 0 && s->dim[1] % width == 0;
+}
+
+static bool accept_rows(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    const int width = tern__cpu_width(tern__lower_device(l));
+    if (tern__lower_family(l) != TERN__FAMILY_CPU) {
+        tern__str_add(why, "made for CPU devices");
+        return false;
+    }
+    if (!fills_vectors(tern__lower_graph(l), n, width)) {
+        tern__str_addf(why, "%" PRId64 " channels do not fill vectors of %d", tern__lower_type(l, n->in[0])->shape.dim[1], width);
+        return false;
+    }
+    return accept_items(l, n, why);
+}
+
+/* In plain layout neighbouring channels lie far apart: single elements then walk memory in a better order. */
+static tern_status lower_rows(tern__lower *l, const tern__node *n)
+{
+    const int width = tern__cpu_width(tern__lower_device(l));
+    const tern__layout *x = &tern__lower_type(l, n->in[0])->layout;
+    return lower_width(l, n, x->kind == TERN__BLOCKED && x->block % width == 0 ? width : 1);
+}
+
+/* What a value is computed from leads, through pointwise ops, to one whose maker works on blocked channels. */
+static bool comes_blocked(const tern_graph *g, tern_value v, int depth)
+{
+    const tern__node *p = tern__producer(g, v);
+    if (!p || depth > 32)
+        return false;
+    if (p->op->trait == TERN__CONTRACTION || p->op->trait == TERN__WINDOW || is_grad(p))
+        return tern__shape_of(g, v)->rank >= 3 && p->op->impls != NULL && strcmp(p->op->name, "matmul") != 0;
+    if (p->op->trait != TERN__POINTWISE)
+        return false;
+    for (int i = 0; i < p->n_in; i++)
+        if (tern__shape_equal(tern__shape_of(g, p->in[i]), tern__shape_of(g, v)) && comes_blocked(g, p->in[i], depth + 1))
+            return true;
+    return false;
+}
+
+/* Every operand, if the first one comes so already: turning it round costs more than the vectors save. */
+static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *block)
+{
+    const int width = tern__cpu_width(q->device);
+    if (!fills_vectors(q->graph, n, width) || !comes_blocked(q->graph, n->in[0], 0))
+        return 0;
+    *block = width;
+    return (1u << (n->n_in + n->n_out)) - 1u;
+}
+
+const tern__impl tern__impl_pool_rows = {.name = "cpu_rows", .accept = accept_rows, .lower = lower_rows, .prologue = 1, .blocked = blocked};
+const tern__impl tern__impl_pool_items = {.name = "items", .accept = accept_items, .lower = lower_items, .prologue = 1};
+/* x of the largest is read more than once; dy of every window once, or nearly. */
+const tern__impl tern__impl_max_pool_grad_rows = {.name = "cpu_rows", .accept = accept_rows, .lower = lower_rows, .prologue = 4, .blocked = blocked};
+const tern__impl tern__impl_max_pool_grad_items = {.name = "items", .accept = accept_items, .lower = lower_items, .prologue = 4};
