@@ -275,7 +275,12 @@ static void print_convert(const tern__body *b, tern__str *out, const tern__ins *
     tern__body_operand(b, &x, s->args[0], width);
     tern__print_type(&ty, to, width);
     if (to == TERN_BOOL) {
-        tern__str_addf(out, "convert_%s(%s != 0)", tern__str_text(&ty), tern__str_text(&x));
+        /* A plain 0 is an int, which does not compare with a vector of a narrower type. */
+        tern__str from_ty = {0};
+        tern__print_type(&from_ty, from, width);
+        tern__str_addf(out, "convert_%s(%s != (%s)0)", tern__str_text(&ty), tern__str_text(&x), tern__str_text(&from_ty));
+        out->failed |= from_ty.failed;
+        tern__str_finish(&from_ty);
     } else if (from == TERN_BOOL) {
         tern__str_addf(out, "convert_%s(%s & 1)", tern__str_text(&ty), tern__str_text(&x));
     } else if (to == TERN_F16 || to == TERN_BF16) {
@@ -283,7 +288,9 @@ static void print_convert(const tern__body *b, tern__str *out, const tern__ins *
         tern__str_addf(out, "round_%s_%d(%s%s(%s))", tern_dtype_name(to), width, same ? "" : "convert_", same ? "" : tern__str_text(&ty),
                        tern__str_text(&x));
     } else {
-        tern__str_addf(out, "convert_%s(%s)", tern__str_text(&ty), tern__str_text(&x));
+        /* Out of range, a plain conversion from floating point gives whatever the device likes. */
+        bool saturate = tern__dtype_is(from, TERN__T_FLOAT) && tern__dtype_is(to, TERN__T_INT);
+        tern__str_addf(out, "convert_%s%s(%s)", tern__str_text(&ty), saturate ? "_sat" : "", tern__str_text(&x));
     }
     out->failed |= x.failed || ty.failed;
     tern__str_finish(&x);
