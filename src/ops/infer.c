@@ -160,7 +160,7 @@ tern_status tern__reduce_mask(const tern__node *n, int rank, unsigned *mask)
     const int64_t *axes = tern__attr_ints(n, 0, &count);
     unsigned m = count ? 0 : (1u << rank) - 1;
     for (int i = 0; i < count; i++) {
-        int axis;
+        int axis = 0;
         TERN_TRY(tern__axis(n, axes[i], rank, &axis));
         if (m >> axis & 1)
             return tern__fail(TERN_E_INVALID, "%s: axis %d is named twice", n->op->name, axis);
