@@ -486,6 +486,8 @@ static void test_unchanged_arguments_cost_nothing(void **state)
 static void test_measure(void **state)
 {
     (void)state;
+    if (getenv("TERN_TEST_SLOW_DEVICE"))
+        skip();
     tern_device *d = open_device("");
     tern_device_speed s = { 0 };
     OK(tern_device_measure(d, &s));
@@ -495,6 +497,32 @@ static void test_measure(void **state)
     d = open_device("null");
     assert_int_equal(tern_device_measure(d, &s), TERN_E_UNSUPPORTED);
     tern_device_close(d);
+}
+
+/* --- Compiler logs --- */
+
+static void check_log(const char *log, const char *source, const char *want)
+{
+    tern__str s = { 0 };
+    tern__cl_log_pick(&s, log, source, source ? strlen(source) : 0);
+    assert_string_equal(tern__str_text(&s), want);
+    tern__str_finish(&s);
+}
+
+static void test_compiler_logs(void **state)
+{
+    (void)state;
+    static const char source[] = "int before;\n#line 1 \"kernels/a.cl\"\nint a1;\nint a2;\n#line 10 \"kernels/lib/b.clh\"\nint b10;\nint b11;\n";
+    check_log("input.cl:4:7: error: oops\n", source, "kernels/a.cl:2:7: error: oops");
+    check_log("warning: w\n<kernel>:7:1: error: one\n  here\ninput.cl:3:2: fatal error: two", source,
+              "kernels/lib/b.clh:11:1: error: one; kernels/a.cl:1:2: fatal error: two");
+    check_log("error: kernels/a.cl:2:7: oops", source, "error: kernels/a.cl:2:7: oops"); /* said right already */
+    check_log("input.cl:1:7: error: oops", source, "input.cl:1:7: error: oops");         /* before the first file */
+    check_log("error: no place", source, "error: no place");
+    check_log("error: at :: and :x:", NULL, "error: at :: and :x:");
+    check_log("it did not work\nat all\n", source, "it did not work; at all");
+    check_log("", source, "");
+    check_log("a:99999999999999999999999999: error", source, "kernels/lib/b.clh:12: error");
 }
 
 /* --- Tensors --- */
@@ -777,6 +805,7 @@ int main(void)
         cmocka_unit_test(test_launch_limits),
         cmocka_unit_test(test_unchanged_arguments_cost_nothing),
         cmocka_unit_test(test_measure),
+        cmocka_unit_test(test_compiler_logs),
         cmocka_unit_test(test_tensors),
         cmocka_unit_test(test_tensor_refusals),
         cmocka_unit_test(test_application_s_own),

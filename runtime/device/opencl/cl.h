@@ -8,6 +8,7 @@
 #include <CL/cl.h>
 
 #include "base/fault.h"
+#include "base/str.h"
 #include "device/impl.h"
 
 /* Calls that return a status. X(name, parameters, arguments, what an injected failure returns) */
@@ -117,6 +118,10 @@ TERN_CL_OBJECT_CALLS(TERN_CL_DEFINE_OBJECT)
 const char *tern__cl_error_name(cl_int err);
 /* Records "<sentence>: CL_OUT_OF_RESOURCES (-5)" and returns the status that fits the code. */
 tern_status tern__cl_fail(cl_int err, const char *fmt, ...) TERN_PRINTF(2, 3);
+
+/* Appends the log's first errors (its first lines if none says "error"), each with its place in the kernels' files as source's
+ * #line directives give it. source may be NULL. */
+void tern__cl_log_pick(tern__str *out, const char *log, const char *source, size_t len);
 
 /* An open OpenCL device. */
 struct tern__cl {

@@ -1,14 +1,8 @@
 /* Building OpenCL programs from source or from verified bytes, and taking their binaries out again. */
-#include <string.h>
-
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/str.h"
 #include "device/opencl/cl.h"
-
-/* How much of a compiler's log goes into the sentence. */
-#define LOG_LINES 4
-#define LOG_CHARS 700
 
 static char *build_log(cl_program p, cl_device_id device)
 {
@@ -23,38 +17,12 @@ static char *build_log(cl_program p, cl_device_id device)
     return log;
 }
 
-static bool line_has(const char *line, size_t n, const char *word)
-{
-    size_t w = strlen(word);
-    for (size_t i = 0; i + w <= n; i++)
-        if (memcmp(line + i, word, w) == 0)
-            return true;
-    return false;
-}
-
-/* The first lines that say "error", or the first lines of any kind when none does. */
-static void pick_lines(tern__str *out, const char *log, bool errors_only)
-{
-    int taken = 0;
-    for (const char *line = log; *line && taken < LOG_LINES && out->len < LOG_CHARS; ) {
-        size_t n = strcspn(line, "\n");
-        if (n > 0 && (!errors_only || line_has(line, n, "error"))) {
-            tern__str_add(out, taken++ ? "; " : "");
-            tern__str_addn(out, line, TERN_MIN(n, (size_t)LOG_CHARS - TERN_MIN(out->len, (size_t)LOG_CHARS)));
-        }
-        line += n + (line[n] == '\n');
-    }
-}
-
-static tern_status fail_build(cl_int err, cl_program p, cl_device_id device)
+static tern_status fail_build(cl_int err, cl_program p, cl_device_id device, const char *source, size_t len)
 {
     tern__str text = { 0 };
     char *log = build_log(p, device);
-    if (log) {
-        pick_lines(&text, log, true);
-        if (text.len == 0)
-            pick_lines(&text, log, false);
-    }
+    if (log)
+        tern__cl_log_pick(&text, log, source, len);
     tern_status st = tern__fail(TERN_E_BUILD, "program: %s (%d): %s", tern__cl_error_name(err), (int)err,
                                 text.len ? tern__str_text(&text) : "the compiler left no log");
     tern__str_finish(&text);
@@ -86,7 +54,7 @@ tern_status tern__cl_program_build(tern_device *d, const char *source, size_t le
     } else {
         err = tern__clBuildProgram(program, 1, &cl->device, options, NULL, NULL);
         if (err != CL_SUCCESS)
-            st = fail_build(err, program, cl->device);
+            st = fail_build(err, program, cl->device, source, len);
     }
     if (st == TERN_OK)
         p->impl = program;
