@@ -87,13 +87,15 @@ TERN_API tern_status tern_graph_dot(const tern_graph *g, char **out) TERN_MUST_C
 TERN_API void tern_text_free(char *text);
 
 /* Adds d loss / d wrt[i] for a one-element floating-point loss: reverse mode, new nodes in the same graph.
- * TERN_E_UNSUPPORTED names an op on the way that has no gradient; a wrt that the loss does
- * not depend on is TERN_E_INVALID. */
+ * TERN_E_UNSUPPORTED names an op on the way that has no gradient; a wrt that no gradient of the loss reaches is TERN_E_INVALID;
+ * TERN_E_SHAPE for a loss that is not one number, TERN_E_DTYPE for a wrt that is not floating point. grads is set only on success. */
 TERN_API tern_status tern_graph_gradients(tern_graph *g, tern_value loss, const tern_value *wrt, int n, tern_value *grads) TERN_MUST_CHECK;
 
 /* One update rule for all trainable variables: gradients, the op of that name ("sgd", "momentum", "adam"),
  * its moments as variables NAME/m and NAME/v, a step counter "train/step" and the learning rate as the
- * variable "train/lr", and the assignments. Zero fields take the usual defaults (lr 0.01, or 0.001 for adam;
+ * variable "train/lr", and the assignments. Trainable variables that the loss does not depend on are left alone;
+ * TERN_E_INVALID if there is none that it does, TERN_E_NOT_FOUND for another name of an optimizer. weight_decay is decoupled from the
+ * gradient for adam and added to it (L2) for the others. Zero fields take the usual defaults (lr 0.01, or 0.001 for adam;
  * momentum 0.9; beta1 0.9, beta2 0.999, eps 1e-8). */
 typedef struct tern_optimizer {
     const char *name;

@@ -130,26 +130,33 @@ tern_value tern__graph_ints(tern_graph *g, const int64_t *v, int n)
     return constant_of(g, &t, v);
 }
 
-tern_value tern_graph_variable(tern_graph *g, const char *name, const tern_tensor *initial, bool trainable)
+tern_value tern__graph_variable(tern_graph *g, const char *name, const tern__type *t, tern__blob *b, bool trainable)
 {
     if (stopped(g) || !name_free(g, "variable", name))
         return TERN_NONE;
-    if (!initial || !tern_tensor_data(initial))
-        return tern__graph_fail(g, TERN_E_INVALID, "variable \"%s\": needs a host tensor with the first value", name);
-    tern__type t = {.dtype = tern_tensor_dtype(initial), .shape = *tern_tensor_shape(initial)};
-    if (trainable && !tern__dtype_is(t.dtype, TERN__T_FLOAT))
+    if (trainable && !tern__dtype_is(t->dtype, TERN__T_FLOAT))
         return tern__graph_fail(g, TERN_E_DTYPE, "variable \"%s\": %s cannot be trained, only floating-point types can", name,
-                                tern_dtype_name(t.dtype));
-    tern__blob *b = tern__blob_create(tern_tensor_data(initial), tern__type_bytes(&t));
+                                tern_dtype_name(t->dtype));
     if (!b)
-        return tern__graph_fail(g, TERN_E_NOMEM, "variable \"%s\": %zu bytes", name, tern__type_bytes(&t));
-    tern_value v = push_named(g, TERN__VALUE_VARIABLE, &t, name, &g->variables, &g->n_variables, &g->cap_variables);
-    if (v == TERN_NONE) {
-        tern__blob_release(b);
+        return tern__graph_fail(g, TERN_E_NOMEM, "variable \"%s\": %zu bytes", name, tern__type_bytes(t));
+    tern_value v = push_named(g, TERN__VALUE_VARIABLE, t, name, &g->variables, &g->n_variables, &g->cap_variables);
+    if (v == TERN_NONE)
         return TERN_NONE;
-    }
-    g->values[v].data = b;
+    g->values[v].data = tern__blob_retain(b);
     g->values[v].trainable = trainable;
+    return v;
+}
+
+tern_value tern_graph_variable(tern_graph *g, const char *name, const tern_tensor *initial, bool trainable)
+{
+    if (stopped(g))
+        return TERN_NONE;
+    if (!initial || !tern_tensor_data(initial))
+        return tern__graph_fail(g, TERN_E_INVALID, "variable \"%s\": needs a host tensor with the first value", name ? name : "");
+    tern__type t = {.dtype = tern_tensor_dtype(initial), .shape = *tern_tensor_shape(initial)};
+    tern__blob *b = tern__blob_create(tern_tensor_data(initial), tern__type_bytes(&t));
+    tern_value v = tern__graph_variable(g, name, &t, b, trainable);
+    tern__blob_release(b);
     return v;
 }
 

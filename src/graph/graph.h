@@ -102,8 +102,9 @@ void tern__shape_print(tern__str *s, const tern_shape *sh);
 
 /* Latches an error; later builder calls do nothing. Returns TERN_NONE. */
 tern_value tern__graph_fail(tern_graph *g, tern_status st, const char *fmt, ...) TERN_PRINTF(3, 4);
-/* A constant from host bytes that are retained, not copied. */
+/* A constant, or a variable, from host bytes that are retained, not copied. */
 tern_value tern__graph_blob(tern_graph *g, const tern__type *t, tern__blob *b);
+tern_value tern__graph_variable(tern_graph *g, const char *name, const tern__type *t, tern__blob *b, bool trainable);
 /* A constant f32/int vector from numbers (index lists, scales). */
 tern_value tern__graph_ints(tern_graph *g, const int64_t *v, int n);
 

@@ -28,19 +28,7 @@ static tern_value copy_named(tern_graph *to, const tern__value *x)
 {
     if (x->kind == TERN__VALUE_INPUT)
         return tern_graph_input(to, x->name, x->type.dtype, &x->type.shape, x->free_axes);
-    tern_tensor *t = NULL;
-    tern_status st = tern_tensor_wrap(x->type.dtype, &x->type.shape, x->data->data, &t);
-    if (st != TERN_OK)
-        return tern__graph_fail(to, st, "%s", tern_last_error());
-    tern_value v = tern_graph_variable(to, x->name, t, x->trainable);
-    tern_tensor_destroy(t);
-    if (v != TERN_NONE) {
-        /* The same bytes, not a second copy of all weights. */
-        tern__blob_release(to->values[v].data);
-        to->values[v].data = tern__blob_retain(x->data);
-        to->values[v].type.layout = x->type.layout;
-    }
-    return v;
+    return tern__graph_variable(to, x->name, &x->type, x->data, x->trainable);
 }
 
 tern_value tern__rewrite_value(tern__rewrite *rw, tern_value old)
