@@ -1,5 +1,6 @@
 /* Memory on an OpenCL device: mapped where the host shares it, copied where not. */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/status.h"
 #include "device/opencl/cl.h"
@@ -16,6 +17,31 @@ static cl_mem whole(tern__buffer *b)
     return tern__buffer_root(b)->mem;
 }
 
+/* Large pages for large buffers in the host's memory, where systems give them only on request: kernels that walk
+ * matrices otherwise spend their time on address translation. Advice only: whatever fails, the buffer works. */
+#ifdef MADV_HUGEPAGE
+#define LARGE_PAGE ((uintptr_t)2 << 20)
+static void advise_large_pages(tern_device *d, cl_mem mem, size_t size)
+{
+    cl_command_queue queue = tern__cl_of(d)->queue;
+    cl_int err = CL_SUCCESS;
+    if (!d->info.unified_memory || size < 2 * LARGE_PAGE)
+        return;
+    void *p = tern__clEnqueueMapBuffer(queue, mem, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, size, 0, NULL, NULL, &err);
+    if (err != CL_SUCCESS || !p)
+        return;
+    uintptr_t from = ((uintptr_t)p + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1), to = ((uintptr_t)p + size) & ~(LARGE_PAGE - 1);
+    if (from < to)
+        madvise((void *)from, to - from, MADV_HUGEPAGE);
+    tern__clEnqueueUnmapMemObject(queue, mem, p, 0, NULL, NULL);
+}
+#else
+static void advise_large_pages(tern_device *d, cl_mem mem, size_t size)
+{
+    (void)d, (void)mem, (void)size;
+}
+#endif
+
 tern_status tern__cl_buffer_create(tern_device *d, size_t size, tern__buffer *b)
 {
     cl_mem_flags flags = CL_MEM_READ_WRITE | (d->info.unified_memory ? CL_MEM_ALLOC_HOST_PTR : 0);
@@ -23,6 +49,7 @@ tern_status tern__cl_buffer_create(tern_device *d, size_t size, tern__buffer *b)
     cl_mem mem = tern__clCreateBuffer(tern__cl_of(d)->context, flags, size, NULL, &err);
     if (err == CL_SUCCESS && mem) {
         b->mem = mem;
+        advise_large_pages(d, mem, size);
         return TERN_OK;
     }
     tern_status st = tern__cl_fail(err, "device: \"%s\" could not give %s of its %s", d->info.name, tern__size_words(size).s,
