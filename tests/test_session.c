@@ -183,12 +183,27 @@ static void variables(void **state)
     check_all(g, 0, 1e-6);
 }
 
+/* The same bits in every form: alone, in vectors, in an epilogue; normal numbers up to the device's log and cos. */
+static void random_numbers(void **state)
+{
+    (void)state;
+    int64_t dims[] = {7, 33};
+    tern_graph *g = graph();
+    tern_value step = input(g, "step", TERN_F32, shape(0, 0, 0, 0, 0)), x = input(g, "x", TERN_F32, shape(2, 7, 33, 0, 0));
+    tern_value u = tern_graph_op1(g, "random_uniform", step, TERN_ATTRS(TERN_INTS("shape", dims, 2), TERN_INT("seed", 5), TERN_FLOAT("low", -1)));
+    tern_value n = tern_graph_op1(g, "random_normal", step, TERN_ATTRS(TERN_INTS("shape", dims, 2), TERN_INT("seed", 6)));
+    tern_graph_output(g, "u", tern_graph_op1(g, "identity", u, NULL));
+    tern_graph_output(g, "n", tern_graph_op2(g, "mul", n, x, NULL));
+    tern_graph_output(g, "m", tern_graph_op1(g, "mean", u, NULL));
+    check_all(g, 0, 1e-4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointwise_chain), cmocka_unit_test(broadcasting), cmocka_unit_test(softmax_is_one_kernel), cmocka_unit_test(reductions),
         cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),              cmocka_unit_test(storage_types),
-        cmocka_unit_test(variables),
+        cmocka_unit_test(variables),       cmocka_unit_test(random_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -461,7 +461,7 @@ static int source(tern__body *b, const tern__node *n, const tern__aff *coord)
         use_index(b, r, t->shape.rank ? coord[axis] : tern__aff_const(0));
         return r;
     }
-    int step = n->n_in ? tern__body_value(b, n->in[0], NULL) : tern__body_const(b, TERN_I32, 0);
+    int step = n->n_in && n->in[0] != TERN_NONE ? tern__body_value(b, n->in[0], NULL) : tern__body_const(b, TERN_I32, 0);
     int r = new_ins(b, TERN__INS_RANDOM, t->dtype);
     use_arg(b, r, step);
     use_index(b, r, tern__body_linear(&t->shape, coord));
@@ -510,7 +510,8 @@ int tern__body_value(tern__body *b, tern_value v, const tern__aff *coord)
     if (r >= 0 && b->ins[r].value == TERN_NONE && b->ins[r].op != TERN__INS_CONST) {
         b->ins[r].value = v;
         b->ins[r].rank = t->shape.rank;
-        memcpy(b->ins[r].coord, coord, sizeof *coord * (size_t)t->shape.rank);
+        if (t->shape.rank)
+            memcpy(b->ins[r].coord, coord, sizeof *coord * (size_t)t->shape.rank);
     }
     return r;
 }
@@ -597,7 +598,9 @@ bool tern__body_vectorizable(const tern__body *b, int width)
             continue;
         if (s->op == TERN__INS_RANGE && tern__aff_coef(&s->index, b->lane) != 0)
             return false;
-        if (s->op == TERN__INS_RANDOM || s->op == TERN__INS_INBOUND || (s->op == TERN__INS_SELECT && b->ins[s->args[0]].lane))
+        if (s->op == TERN__INS_RANDOM && (b->ins[s->args[0]].lane || tern_dtype_size(s->dtype) > 4))
+            return false;
+        if (s->op == TERN__INS_INBOUND || (s->op == TERN__INS_SELECT && b->ins[s->args[0]].lane))
             return false;
         if (s->op == TERN__INS_STORE && tern__aff_coef(&s->index, b->lane) == 0)
             return false;

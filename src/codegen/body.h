@@ -123,7 +123,7 @@ bool tern__body_vectorizable(const tern__body *b, int width);
 typedef struct tern__needs {
     struct { const tern__op *op; tern_dtype t; int width; } f[256];
     int n;
-    bool random;
+    int random;             /* 0: no random numbers; else the width they are drawn at, 1 or that of the vectors */
 } tern__needs;
 
 /* Prints the instructions whose dependence on axes satisfies (deps & mask) and that were not printed yet (done, one flag per instruction

@@ -196,6 +196,8 @@ static void define_types(tern__str *out, const tern__op *op, tern_dtype t, int w
 
 tern_status tern__print_needs(const tern__needs *needs, tern__str *out)
 {
+    if (needs->random > 1)
+        tern__str_addf(out, "#define PHILOX_WIDTH %d\n", needs->random);
     if (needs->random)
         TERN_TRY(tern__source_append(out, "lib/philox.clh"));
     for (int i = 0; i < TERN_COUNT(macro_names) && needs->n; i++)
@@ -343,27 +345,33 @@ static void print_store(const tern__body *b, tern__str *out, const tern__ins *s,
     tern__str_finish(&x);
 }
 
+static void index_vector(const tern__body *b, tern__str *out, const tern__aff *index, int width)
+{
+    int64_t k = width > 1 ? tern__aff_coef(index, b->lane) : 0;
+    if (width > 1)
+        tern__str_addf(out, "(uint%d)", width);
+    tern__print_aff(b, out, index);
+    if (width == 1)
+        return;
+    tern__str_addf(out, " + (uint%d)(", width);
+    for (int j = 0; j < width; j++)
+        tern__str_addf(out, "%s%lldu", j ? ", " : "", (long long)(j * k));
+    tern__str_add(out, ")");
+}
+
 static void print_index(const tern__body *b, tern__str *out, const tern__ins *s, int width)
 {
     tern__str_add(out, "convert_");
     tern__print_type(out, s->dtype, width);
     tern__str_add(out, "(");
-    int64_t k = width > 1 ? tern__aff_coef(&s->index, b->lane) : 0;
-    if (width > 1)
-        tern__str_addf(out, "(uint%d)", width);
-    tern__print_aff(b, out, &s->index);
-    if (width > 1) {
-        tern__str_addf(out, " + (uint%d)(", width);
-        for (int j = 0; j < width; j++)
-            tern__str_addf(out, "%s%lldu", j ? ", " : "", (long long)(j * k));
-        tern__str_add(out, ")");
-    }
+    index_vector(b, out, &s->index, width);
     tern__str_add(out, ")");
 }
 
-static void print_random(const tern__body *b, tern__str *out, tern__needs *needs, const tern__ins *s)
+/* offset + scale * a random number: attributes "seed", then low and high or mean and scale. */
+static void print_random(const tern__body *b, tern__str *out, tern__needs *needs, const tern__ins *s, int width)
 {
-    needs->random = true;
+    needs->random = TERN_MAX(needs->random, width);
     const tern__node *n = s->node;
     bool normal = strstr(n->op->name, "normal") != NULL;
     int64_t seed = 0;
@@ -375,18 +383,18 @@ static void print_random(const tern__body *b, tern__str *out, tern__needs *needs
         else if (n->op->attrs[i].type == TERN_ATTR_FLOAT && np < 2)
             p[np++] = tern__attr_float(n, i);
     }
-    tern__str step = {0};
-    tern__body_operand(b, &step, s->args[0], 1);
-    tern__str_addf(out, "convert_%s(philox_%s(0x%llxul, (ulong)(%s), ", tern__reg_type(s->dtype), normal ? "normal" : "uniform",
-                   (unsigned long long)seed, tern__str_text(&step));
-    tern__print_aff(b, out, &s->index);
+    tern__str_add(out, "convert_");
+    tern__print_type(out, s->dtype, width);
+    tern__str_addf(out, width > 1 ? "(philox_%s_%d" : "(philox_%s", normal ? "normal" : "uniform", width);
+    tern__str_addf(out, "(0x%llxul, (ulong)(", (unsigned long long)seed);
+    tern__body_operand(b, out, s->args[0], 1);
+    tern__str_add(out, "), ");
+    index_vector(b, out, &s->index, width);
     tern__str_add(out, ") * ");
     print_number(out, TERN_F32, normal ? p[1] : p[1] - p[0]);
     tern__str_add(out, " + ");
     print_number(out, TERN_F32, p[0]);
     tern__str_add(out, ")");
-    out->failed |= step.failed;
-    tern__str_finish(&step);
 }
 
 static void print_range(const tern__body *b, tern__str *out, const tern__ins *s, int width)
@@ -441,7 +449,7 @@ static void print_ins(const tern__body *b, tern__str *out, tern__needs *needs, i
         tern__str_addf(out, " < %lldl", (long long)s->hi);
         break;
     case TERN__INS_RANDOM:
-        print_random(b, out, needs, s);
+        print_random(b, out, needs, s, w);
         break;
     default:
         break;
