@@ -156,7 +156,8 @@ typedef struct fit_result {
     fit_point *epochs;     /* the same on the whole test set */
     int n_epochs;
     double train_s;        /* the training loops alone */
-    double images_per_s;
+    double first_s;        /* of which the first step, in which drivers compile */
+    double images_per_s;   /* after the first step */
     int64_t n_images, n_parameters;
     tern_plan_info plan;
     fit_group *groups;

@@ -189,6 +189,7 @@ static void print_json(const demo *d)
     json_real(&j, "test_loss", d->answers.loss);
     json_real(&j, "train_images_per_s", d->training.images_per_s);
     json_real(&j, "train_s", d->training.train_s);
+    json_real(&j, "first_step_s", d->training.first_s);
     json_real(&j, "infer_images_per_s", d->answers.images_per_s);
     json_int(&j, "bytes_unfused", d->training.plan.bytes_unfused);
     json_int(&j, "bytes_fused", d->training.plan.bytes_fused);

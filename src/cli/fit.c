@@ -22,6 +22,7 @@ typedef struct fit {
     int32_t *labels;
     int64_t *order;
     int64_t steps_per_epoch, n_steps, n_done;
+    double first_s; /* the first step by itself: drivers compile at the first launch */
     cli_progress progress;
 } fit;
 
@@ -183,6 +184,8 @@ static int one_epoch(fit *f, int64_t epoch)
     tern_shuffle(f->p->seed, (uint64_t)epoch, f->data->n, f->order);
     for (int64_t i = 0; i < f->steps_per_epoch && st == TERN_OK; i++) {
         st = one_step(f, i);
+        if (f->n_done == 1)
+            f->first_s = cli_seconds() - start;
         const fit_point *last = &f->out->steps[f->out->n_steps ? f->out->n_steps - 1 : 0];
         progress_step(&f->progress, f->n_done, "epoch %lld of %lld, loss %.3f", (long long)epoch + 1, (long long)f->p->epochs, last->loss);
         if (st == TERN_OK && !isfinite(last->loss)) {
@@ -243,7 +246,9 @@ static int train(fit *f)
     }
     progress_end(&f->progress);
     f->out->n_images = f->n_done * f->p->batch;
-    f->out->images_per_s = f->out->train_s > 0 ? (double)f->out->n_images / f->out->train_s : 0;
+    double steady_s = f->out->train_s - f->first_s;
+    f->out->first_s = f->first_s;
+    f->out->images_per_s = f->n_done > 1 && steady_s > 0 ? (double)((f->n_done - 1) * f->p->batch) / steady_s : 0;
     return code;
 }
 

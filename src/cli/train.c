@@ -51,6 +51,7 @@ static void print_result(const fit_params *p, const char *data, const fit_result
     json_real(&j, "test_accuracy", last->accuracy);
     json_real(&j, "test_loss", last->loss);
     json_real(&j, "train_s", r->train_s);
+    json_real(&j, "first_step_s", r->first_s);
     json_real(&j, "train_images_per_s", r->images_per_s);
     json_array(&j, "losses");
     for (int i = 0; i < r->n_steps; i++)
