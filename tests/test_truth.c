@@ -449,7 +449,7 @@ int main(void)
 {
     static struct CMUnitTest tests[2 * MAX_CASES + 4];
     static char names[2 * MAX_CASES][96];
-    static tern_optimizer optimizers[] = {{.name = "sgd", .lr = 0.05}, {.name = "momentum", .lr = 0.05, .momentum = 0.9}, {.name = "adam", .lr = 0.001}};
+    static tern_optimizer optimizers[] = {{.name = "sgd", .lr = 0.05}, {.name = "momentum", .lr = 0.01, .momentum = 0.9}, {.name = "adam", .lr = 0.001}};
     static const char *const titles[] = {"losses of sgd", "losses of momentum", "losses of adam"};
     if (load_truth() != 0) {
         fprintf(stderr, "tests/data/truth.json or truth.safetensors is missing or damaged\n");

@@ -213,7 +213,9 @@ def losses(optimizer, dtype):
 
 
 def training():
-    for name, optimizer in (("momentum", lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9)), ("adam", lambda p: torch.optim.Adam(p, lr=0.001)),
+    # Momentum 0.9 wants the smaller rate: at 0.05 a near-tie in max pooling makes even float64 runs part at step 12 when the weights
+    # start one part in 10^8 apart, and such losses are nobody's truth.
+    for name, optimizer in (("momentum", lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9)), ("adam", lambda p: torch.optim.Adam(p, lr=0.001)),
                             ("sgd", lambda p: torch.optim.SGD(p, lr=0.05))):
         exact, single = losses(optimizer, torch.float64), losses(optimizer, torch.float32)
         keep(f"net/loss_{name}", exact)
