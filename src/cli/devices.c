@@ -1,6 +1,7 @@
 /* tern devices: every platform and device, what it can do, how fast it is, and why one is chosen. */
 #include "cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *type_name(tern_device_type t)
@@ -135,7 +136,8 @@ int cli_devices(const cli *c, int argc, char **argv)
     tern_status st = tern_device_list(&infos, &n);
     if (st != TERN_OK)
         return cli_fail(st, NULL);
-    if (device || c->device)
+    const char *wish = getenv("TERN_DEVICE");
+    if (device || c->device || (wish && *wish))
         code = mark_selected(c, device, infos, n);
     if (code == CLI_OK)
         print_all(json, infos, n);

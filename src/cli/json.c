@@ -177,6 +177,7 @@ void json_device(cli_json *j, const char *key, const tern_device_info *d)
         s += n;
     }
     json_close(j);
+    json_close(j);
 }
 
 void json_plan(cli_json *j, const char *key, const tern_plan_info *p)
