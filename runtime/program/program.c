@@ -10,9 +10,8 @@
 #include "program/cache.h"
 #include "program/program.h"
 
-/* A driver that builds faster than this has a cache of its own, or hardly compiles at all. Asking it for the binary may
- * cost more than the build did (PoCL compiles every kernel once more for any work-group size), so it is left alone. */
-#define CHEAP_BUILD_S 0.05
+/* A query for the binary that takes longer than this has compiled something: worth using, not only keeping. */
+#define COMPILING_QUERY_S 0.05
 
 static double seconds(void)
 {
@@ -33,6 +32,29 @@ static tern__cache_answer build_from_cache(tern_device *d, const char *options, 
     return answer;
 }
 
+/* Stores the program's binary. Some drivers compile for the machine only when a kernel is launched or the binary is asked for
+ * (PoCL), and do so once for each of the two: then the program is made anew from the binary, so that it is once in all. */
+static tern_status keep_binary(tern_device *d, const char *source, size_t len, const char *options, tern__program *p)
+{
+    uint8_t *data = NULL;
+    size_t size = 0;
+    double start = seconds();
+    if (!p->keyed || d->ops->program_binary(p, &data, &size) != TERN_OK)
+        return TERN_OK;
+    bool compiled = seconds() - start > COMPILING_QUERY_S;
+    tern__cache_save(d->cache_dir, p->key, data, size);
+    tern_status st = TERN_OK;
+    if (compiled) {
+        d->ops->program_destroy(p);
+        p->impl = NULL;
+        st = d->ops->program_build(d, NULL, 0, options, data, size, p);
+        if (st != TERN_OK)
+            st = d->ops->program_build(d, source, len, options, NULL, 0, p);
+    }
+    tern__free(data);
+    return st;
+}
+
 static tern_status build_into(tern_device *d, const char *source, size_t len, const char *options, bool *cached, tern__program *p)
 {
     tern__cache_answer answer = TERN__CACHE_NONE;
@@ -44,10 +66,8 @@ static tern_status build_into(tern_device *d, const char *source, size_t len, co
     *cached = answer == TERN__CACHE_HIT;
     if (*cached)
         return TERN_OK;
-    double start = seconds();
     TERN_TRY(d->ops->program_build(d, source, len, options, NULL, 0, p));
-    p->unstored = p->keyed && (answer == TERN__CACHE_BAD || seconds() - start > CHEAP_BUILD_S);
-    return TERN_OK;
+    return keep_binary(d, source, len, options, p);
 }
 
 tern_status tern__program_build(tern_device *d, const char *source, size_t len, const char *options, bool *cached, tern__program **out)
@@ -83,23 +103,11 @@ void tern__program_release(tern__program *p)
     if (!p || __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     tern_device *d = p->device;
-    if (p->unstored)
-        tern__program_store(p); /* now, when nobody waits for a result and the binary holds all that was compiled */
     d->ops->program_destroy(p);
     tern__free(p);
     tern__device_release(d);
 }
 
-void tern__program_store(tern__program *p)
-{
-    uint8_t *data = NULL;
-    size_t size = 0;
-    p->unstored = false;
-    if (!p->keyed || p->device->ops->program_binary(p, &data, &size) != TERN_OK)
-        return;
-    tern__cache_save(p->device->cache_dir, p->key, data, size);
-    tern__free(data);
-}
 
 /* Programs being built by several threads; each takes the next one that nobody has begun. */
 typedef struct builders {
