@@ -100,7 +100,7 @@ static tern_status check_program(tern_device *d, tern__program *p)
     return st;
 }
 
-/* Builds on a device of its own, runs, and stores when the cache did not help. */
+/* Builds on a device of its own, through the cache, and runs. */
 static tern_status build_and_check(const char *cache_dir, bool *cached)
 {
     const tern_device_params params = { .cache_dir = cache_dir };
@@ -110,8 +110,6 @@ static tern_status build_and_check(const char *cache_dir, bool *cached)
     tern_status st = tern__program_build(d, source, sizeof source - 1, "", cached, &p);
     if (st == TERN_OK)
         st = check_program(d, p);
-    if (st == TERN_OK && !*cached)
-        tern__program_store(p);
     tern__program_release(p);
     tern_device_close(d);
     return st;
@@ -382,22 +380,22 @@ static void test_build_many(void **state)
         int n_cached = -1;
         for (int i = 0; i < COUNT; i++)
             tern__str_addf(&sources[i], "/* %d */ %s", i, source);
-        OK(tern__program_build_many(d, COUNT, sources, "", &n_cached, programs));
-        assert_int_equal(n_cached, 0);
-        for (int i = 0; i < COUNT; i++) {
-            assert_non_null(programs[i]);
-            if (selects[s][0] == '\0')
-                OK(check_program(d, programs[i]));
-            if (i % 2)
-                tern__program_store(programs[i]);
-            programs[i]->unstored = false; /* the others stay out of the cache */
+        for (int i = 1; i < COUNT; i += 2) { /* half of them are known */
+            OK(tern__program_build(d, tern__str_text(&sources[i]), sources[i].len, "", NULL, &programs[i]));
             tern__program_release(programs[i]);
-            programs[i] = NULL;
         }
         OK(tern__program_build_many(d, COUNT, sources, "", &n_cached, programs));
         assert_int_equal(n_cached, selects[s][0] ? 0 : COUNT / 2);
         for (int i = 0; i < COUNT; i++) {
-            programs[i]->unstored = false;
+            assert_non_null(programs[i]);
+            if (selects[s][0] == '\0')
+                OK(check_program(d, programs[i]));
+            tern__program_release(programs[i]);
+            programs[i] = NULL;
+        }
+        OK(tern__program_build_many(d, COUNT, sources, "", &n_cached, programs));
+        assert_int_equal(n_cached, selects[s][0] ? 0 : COUNT);
+        for (int i = 0; i < COUNT; i++) {
             tern__program_release(programs[i]);
             programs[i] = NULL;
         }
@@ -411,19 +409,6 @@ static void test_build_many(void **state)
             tern__str_finish(&sources[i]);
         tern_device_close(d);
     }
-}
-
-static void test_costly_programs_are_stored_on_release(void **state)
-{
-    (void)state;
-    tern_device *d = open_device("", dir);
-    tern__program *p = NULL;
-    OK(tern__program_build(d, source, sizeof source - 1, "", NULL, &p));
-    p->unstored = true; /* as if the build had taken long; a warm driver is too quick for that */
-    tern__program_release(p);
-    tern_device_close(d);
-    assert_int_equal(n_entries(dir), 1);
-    assert_true(is_cached(dir));
 }
 
 /* --- Sources --- */
@@ -512,7 +497,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_info_and_clear, make_dir, remove_dir),
         cmocka_unit_test(test_build_error_names_file_and_line),
         cmocka_unit_test_setup_teardown(test_build_many, make_dir, remove_dir),
-        cmocka_unit_test_setup_teardown(test_costly_programs_are_stored_on_release, make_dir, remove_dir),
         cmocka_unit_test(test_embedded_sources),
         cmocka_unit_test_setup_teardown(test_replaced_sources, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_replaced_source_that_does_not_build, make_dir, remove_dir),

@@ -23,7 +23,6 @@ struct tern__program {
     void *impl;
     tern__digest key;     /* of its cache entry */
     bool keyed;           /* key is set: the program may be stored */
-    bool unstored;        /* built from source at some cost: stored when released, if not before */
     int refs;             /* atomic */
 };
 

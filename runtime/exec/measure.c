@@ -158,8 +158,6 @@ tern_status tern_device_measure(tern_device *d, tern_device_speed *out)
         st = measure_chains(d, p, "mad_chains", width, &speed.gflops);
     if (st == TERN_OK)
         st = measure_copy(d, p, width, &speed.gbytes_per_s);
-    if (st == TERN_OK)
-        tern__program_store(p);
     tern__program_release(p);
     if (st == TERN_OK)
         *out = speed;

@@ -18,10 +18,6 @@ tern_status tern__program_build(tern_device *d, const char *source, size_t len, 
 tern_status tern__program_build_many(tern_device *d, int n, const tern__str *sources, const char *options, int *n_cached, tern__program **out);
 tern__program *tern__program_retain(tern__program *p);
 void tern__program_release(tern__program *p);
-/* Writes the program's binary to the cache now. Best after the first launches, whose compiled kernels it then holds; a driver may
- * give its first answer for good, and may take as long over it as over compiling. A program built from source at some cost and
- * never stored is stored when it is released, so calling this is only for those who cannot wait for that. */
-void tern__program_store(tern__program *p);
 
 tern_status tern__kernel_create(tern__program *p, const char *name, tern__kernel **out);
 void tern__kernel_release(tern__kernel *k);

@@ -174,14 +174,6 @@ static tern_status tail_copies(tern_session *s, tern_tensor *const *in, tern_ten
     return TERN_OK;
 }
 
-/* After the first run the program also holds what the driver compiled for the launches: worth keeping for the next start. */
-static void keep_program(tern_session *s)
-{
-    if (s->ran && !s->stored && s->program && !s->cached)
-        tern__program_store(s->program);
-    s->stored = true;
-}
-
 tern_status tern_session_run(tern_session *s, tern_tensor *const *in, tern_tensor *const *out)
 {
     if (!s)
@@ -194,18 +186,13 @@ tern_status tern_session_run(tern_session *s, tern_tensor *const *in, tern_tenso
             TERN_TRY(tern__plan_bind(s->plan, s->slot_of[g->outputs[i].value], target(s, out, i)));
     TERN_TRY(tern__plan_run(s->plan));
     TERN_TRY(tail_copies(s, in, out));
-    s->ran = true;
-    bool waited = false;
     for (int i = 0; out && i < g->n_outputs; i++) {
         if (!out[i] || tern__tensor_buffer(out[i]))
             continue;
         size_t bytes = tern_tensor_size_bytes(out[i]);
         if (bytes)
             TERN_TRY(tern__buffer_read(s->output_buffer[i], 0, tern_tensor_data(out[i]), bytes));
-        waited = true;
     }
-    if (waited)
-        keep_program(s);
     return TERN_OK;
 }
 
@@ -213,9 +200,7 @@ tern_status tern_session_finish(tern_session *s)
 {
     if (!s)
         return tern__fail(TERN_E_INVALID, "session: no session to wait for");
-    TERN_TRY(tern__device_finish(s->device));
-    keep_program(s);
-    return TERN_OK;
+    return tern__device_finish(s->device);
 }
 
 tern_store *tern_session_store(tern_session *s)

@@ -30,7 +30,7 @@ struct tern_session {
     int n_tail;
     tern__str source;
     tern_plan_info info;
-    bool cached, stored, ran;
+    bool cached;
 };
 
 /* Passes, layout, fusion, kernels, plans: fills s. */
