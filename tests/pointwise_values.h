@@ -777,4 +777,12 @@ static const struct value values[] = {
     {"where", 0, {0}, {0, 2.5, 3.5}, 3.5},
     {"where", 0, {0}, {1, NAN, 0}, NAN},
     {"where", 0, {0}, {0, NAN, 0}, 0},
+    {"thresholded_relu", 0, {0}, {INFINITY}, INFINITY},
+    {"thresholded_relu", 0, {0}, {-INFINITY}, 0},
+    {"thresholded_relu", 0, {0}, {0.5}, 0},
+    {"thresholded_relu", 0, {0}, {1}, 0},
+    {"thresholded_relu", 0, {0}, {1.25}, 1.25},
+    {"thresholded_relu", 0, {0}, {-3}, 0},
+    {"thresholded_relu", 1, {-0.75}, {-0.5}, -0.5},
+    {"thresholded_relu", 1, {-0.75}, {-0.75}, 0},
 };

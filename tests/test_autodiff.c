@@ -42,6 +42,7 @@ static const example examples[] = {
     UNARY("sqrt", 0.3, 2), UNARY("square", -2, 2), UNARY("tan", -1, 1), UNARY("tanh", -2, 2),
     {"gelu", {S(7), END}, -2, 2, WITH(TERN_INT("approximate", 1)), 0, 0, 0},
     {"leaky_relu", {S(7), END}, -2, 2, WITH(TERN_FLOAT("alpha", 0.3)), 0, 0, 0},
+    {"thresholded_relu", {S(7), END}, -2, 2, WITH(TERN_FLOAT("alpha", 0.3)), 0, 0, 0},
     {"clip", {S(9), END}, -2, 2, WITH(TERN_FLOAT("min", -0.7), TERN_FLOAT("max", 1.1)), 0, 0, 0},
     {"cast", {S(2, 3), END}, -2, 2, WITH(TERN_STRING("to", "f64")), 0, 0, 0},
     BINARY("add", -2, 2), BINARY("sub", -2, 2), BINARY("mul", -2, 2), BINARY("div", 0.5, 2), BINARY("max", -2, 2), BINARY("min", -2, 2),
