@@ -396,7 +396,7 @@ static void add_literal(tern__str *s, const struct reg *r, double x)
 static void add_function(tern__str *s, const struct bench *b, int job)
 {
     const struct reg *r = b->reg;
-    char w[4] = "";
+    char w[16] = "";
     if (b->width > 1)
         snprintf(w, sizeof w, "%d", b->width);
     bool is_unsigned = r->dtype >= TERN_U8 && r->dtype <= TERN_U64;
@@ -434,7 +434,7 @@ static void add_call(tern__str *s, const struct bench *b, int job)
 static void add_kernel(tern__str *s, const struct bench *b)
 {
     const struct reg *r = b->reg;
-    char w[4] = "", cvt[24] = "";
+    char w[16] = "", cvt[24] = "";
     if (b->width > 1) {
         snprintf(w, sizeof w, "%d", b->width);
         snprintf(cvt, sizeof cvt, "convert_int%d", b->width);

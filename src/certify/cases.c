@@ -257,7 +257,7 @@ static tern_status try_case(const tern__case *c, bool *taken)
     TERN_TRY(tern_graph_create(&g));
     tern_value in[TERN__CASE_INPUTS], out[TERN__CASE_OUTPUTS];
     for (int i = 0; i < c->n_in; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "x%d", i);
         in[i] = c->in[i].dtype == TERN_DTYPE_COUNT ? TERN_NONE : tern_graph_input(g, name, c->in[i].dtype, &c->in[i].shape, 0);
     }
