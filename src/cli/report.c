@@ -26,6 +26,20 @@ void html_text(FILE *to, const char *text)
         }
 }
 
+/* A whole number in groups of three. */
+static const char *grouped(double x, char buf[32])
+{
+    char digits[24];
+    int n = snprintf(digits, sizeof digits, "%.0f", x), at = 0;
+    for (int i = 0; i < n; i++) {
+        if (i > 0 && (n - i) % 3 == 0 && digits[i - 1] != '-')
+            buf[at++] = ',';
+        buf[at++] = digits[i];
+    }
+    buf[at] = 0;
+    return buf;
+}
+
 static void tile(FILE *to, const char *label, const char *fmt, ...) TERN_PRINTF(3, 4);
 static void tile(FILE *to, const char *label, const char *fmt, ...)
 {
@@ -39,20 +53,21 @@ static void tile(FILE *to, const char *label, const char *fmt, ...)
 
 static void write_head(FILE *to, const report_data *r)
 {
+    char a[32], b[32];
     fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>", to);
     html_text(to, r->title);
     fprintf(to, "</title>\n<style>\n%s</style></head>\n<body><main>\n<header><h1>", report_style);
     html_text(to, r->title);
-    fprintf(to, "</h1>\n<p>A convolutional network (%lld parameters) trained from nothing on %lld images by Tern %s on ", (long long)r->training->n_parameters,
-            (long long)(r->training->n_images / r->fit->epochs), tern_version());
+    fprintf(to, "</h1>\n<p>A convolutional network (%s parameters) trained from nothing on %s images by Tern %s on ", grouped((double)r->training->n_parameters, a),
+            grouped((double)r->training->n_images / (double)r->fit->epochs, b), tern_version());
     html_text(to, r->device->name);
     fputs(", saved, then loaded in a fresh process which classified the test images with the fused inference plan.</p>\n", to);
     double unfused = r->training->plan.bytes_unfused ? (double)r->training->plan.bytes_unfused : 1;
     fputs("<div class=\"tiles\">\n", to);
     tile(to, "right answers on the test images", "%.2f %%", 100.0 * (double)r->answers->n_right / (double)r->answers->n);
     tile(to, "of training", "%.1f s", r->training->train_s);
-    tile(to, "images a second in training", "%.0f", r->training->images_per_s);
-    tile(to, "images a second classified", "%.0f", r->answers->images_per_s);
+    tile(to, "images a second in training", "%s", grouped(r->training->images_per_s, a));
+    tile(to, "images a second classified", "%s", grouped(r->answers->images_per_s, a));
     tile(to, "of the unfused step's memory traffic is left", "%.0f %%", 100 * (double)r->training->plan.bytes_fused / unfused);
     fputs("</div></header>\n", to);
 }
@@ -186,11 +201,34 @@ static void write_mistakes(FILE *to, const report_data *r)
     free(m);
 }
 
-static void write_row(FILE *to, const char *name, const char *ops, double before, double after, double scale, const char *css_class)
+/* "conv+add+relu"; of a long list the beginning, with all of it in a tooltip. */
+static void write_ops(FILE *to, const char *ops)
+{
+    enum { SHOWN = 4 };
+    int n = 1, left = SHOWN;
+    const char *cut = ops;
+    for (const char *s = ops; *s; s++)
+        n += *s == '+';
+    while (n > SHOWN + 1 && *cut && (*cut != '+' || --left > 0))
+        cut++;
+    if (n <= SHOWN + 1) {
+        html_text(to, ops);
+        return;
+    }
+    char head[160];
+    snprintf(head, sizeof head, "%.*s", (int)(cut - ops), ops);
+    fputs("<span title=\"", to);
+    html_text(to, ops);
+    fputs("\">", to);
+    html_text(to, head);
+    fprintf(to, " and %d more</span>", n - SHOWN);
+}
+
+static void write_row(FILE *to, const char *name, const char *ops, double before, double after, double scale)
 {
     char a[24], b[24];
-    fprintf(to, "<tr%s><td class=\"ops\">", css_class);
-    html_text(to, ops);
+    fputs("<tr><td class=\"ops\">", to);
+    write_ops(to, ops);
     fputs("<small>", to);
     html_text(to, name);
     fprintf(to, "</small></td><td class=\"bars\"><div class=\"bar before cb\" style=\"width:%.1f%%\"></div><div class=\"bar ca\" style=\"width:%.1f%%\"></div></td>"
@@ -210,7 +248,7 @@ static void write_rows(FILE *to, const fit_group *g, int from, int until, double
 {
     fputs("<table class=\"ledger\"><thead><tr><th>ops in the group</th><th>bytes</th><th class=\"num\">unfused</th><th class=\"num\">fused</th></tr></thead><tbody>\n", to);
     for (int i = from; i < until; i++)
-        write_row(to, g[i].name, g[i].ops, (double)g[i].bytes_unfused, (double)g[i].bytes_fused, scale, "");
+        write_row(to, g[i].name, g[i].ops, (double)g[i].bytes_unfused, (double)g[i].bytes_fused, scale);
     fputs("</tbody></table>\n", to);
 }
 
@@ -273,7 +311,7 @@ static void write_device(FILE *to, const report_data *r)
     fact(to, "Float vector", "%u wide", d->native_vector_f32);
     fact(to, "Memory", "%s, single allocation to %s, local %s", cli_bytes((double)d->global_mem_bytes, a), cli_bytes((double)d->max_alloc_bytes, b),
          cli_bytes((double)d->local_mem_bytes, c));
-    fact(to, "Chosen because", "%s", d->why);
+    fact(to, "Choice", "%s", d->why);
     fact(to, "Fresh process", "session ready in %.0f ms, first batch %.0f ms", r->answers->ready_s * 1e3, r->answers->first_s * 1e3);
     fact(to, "Whole demo", "%.1f s", r->total_s);
     fputs("</dl></div></section>\n", to);

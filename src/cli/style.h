@@ -26,6 +26,6 @@ static const char report_style[] =
     ".ledger .bars{width:38%;min-width:130px}.bar{height:8px;border-radius:4px;background:currentColor;min-width:2px;margin:2px 0}.bar.before{opacity:.35}.sum td{font-weight:600}\n"
     ".facts{display:grid;grid-template-columns:max-content 1fr;gap:4px 20px;margin:0}.facts dt{color:var(--soft)}.facts dd{margin:0;overflow-wrap:anywhere}\n"
     "details summary{cursor:pointer;color:var(--soft);margin-top:12px}footer{margin-top:48px;color:var(--soft);font-size:14px}\n"
-    "@media(max-width:560px){main{padding:24px 14px 48px}h1{font-size:25px}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:8px}td,th{padding:4px}}\n";
+    "@media(max-width:560px){main{padding:24px 14px 48px}h1{font-size:25px}.ledger .ops{min-width:88px}.ledger .ops small{display:none}.ledger .bars{width:30%;min-width:56px}.ledger .num{font-size:12px}figure,.card{padding:12px 10px}.facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:8px}td,th{padding:4px}}\n";
 
 #endif
