@@ -31,6 +31,15 @@
 #define DW 1
 #define PT 1
 #define PL 1
+#define CLIPS 2 /* 0: what a tile reads at a border is copied beside zeroes. n: all the ways a tap cuts off pixels of a tile, */
+#define CLIP1_LO 1 /* leaving pixels [LO, HI): code for each */
+#define CLIP1_HI 14
+#define CLIP2_LO 0
+#define CLIP2_HI 13
+#define CLIP3_LO 0
+#define CLIP3_HI 0
+#define CLIP4_LO 0
+#define CLIP4_HI 0
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -67,6 +76,9 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #define YX(oy, ox) oy, ox
 #endif
 
+/* Few products to a result: its way out counts, and goes straight from the registers. */
+#define DIRECT (C * KH * KW <= 1024 && OW % TP == 0 && O % NR == 0)
+
 /* Adds every tap of one input block. SRC: the block's row of tap 0, shifted to the tile; ROW: floats between the rows of
  * neighbouring taps. Without dilation a row's taps and channels follow each other in x as they do in wp: one loop. */
 #if DW == 1
@@ -76,25 +88,29 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #define RUNS KW
 #define RUN IB
 #endif
-#define TAPS(SPACE, SRC, ROW)                                                                 \
-    _Pragma("unroll 1") for (int kh = kh0; kh < kh1; kh++)                                    \
-        _Pragma("unroll 1") for (int r = 0; r < RUNS; r++)                                    \
-    {                                                                                         \
-        const SPACE float *xs = (SRC) + ((kh - kh0) * (ROW) + r * (DW * IB));                 \
-        const __global float *ws = wb + (kh * RUNS + r) * (RUN * NR);                         \
-        _Pragma("unroll 1") for (int i = 0; i < RUN; i++)                                     \
-        {                                                                                     \
-            VEC wv[NV];                                                                       \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) wv[v] = VLOAD(v, ws);              \
-            _Pragma("unroll") for (int p = 0; p < TP; p++)                                    \
-            {                                                                                 \
-                const VEC s = (VEC)(xs[(size_t)p * (SW * IB)]);                               \
-                _Pragma("unroll") for (int v = 0; v < NV; v++) acc[p][v] += s * wv[v];        \
-            }                                                                                 \
-            xs++;                                                                             \
-            ws += NR;                                                                         \
-        }                                                                                     \
+/* RUN_LENGTH channels (and taps) for pixels [LO, HI) of the tile. */
+#define CHANNELS(SPACE, FROM, WEIGHTS, RUN_LENGTH, LO, HI)                                                \
+    {                                                                                                     \
+        const SPACE float *xs = FROM;                                                                     \
+        const __global float *ws = WEIGHTS;                                                               \
+        _Pragma("unroll 1") for (int i = 0; i < (RUN_LENGTH); i++)                                        \
+        {                                                                                                 \
+            VEC wv[NV];                                                                                   \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) wv[v] = VLOAD(v, ws);                          \
+            _Pragma("unroll") for (int p = (LO); p < (HI); p++)                                           \
+            {                                                                                             \
+                const VEC s = (VEC)(xs[(size_t)p * (SW * IB)]);                                           \
+                _Pragma("unroll") for (int v = 0; v < NV; v++) acc[p][v] += s * wv[v];                    \
+            }                                                                                             \
+            xs++;                                                                                         \
+            ws += NR;                                                                                     \
+        }                                                                                                 \
     }
+#define TAPS(SPACE, SRC, ROW)                                                                             \
+    _Pragma("unroll 1") for (int kh = kh0; kh < kh1; kh++)                                                \
+        _Pragma("unroll 1") for (int r = 0; r < RUNS; r++)                                                \
+            CHANNELS(SPACE, (SRC) + ((kh - kh0) * (ROW) + r * (DW * IB)), wb + (kh * RUNS + r) * (RUN * NR), RUN, 0, TP)
+#define CLIPPED(N) if (CLIPS >= N && lo == CLIP##N##_LO && hi == CLIP##N##_HI) CHANNELS(__global, src, wt, IB, CLIP##N##_LO, CLIP##N##_HI)
 
 __kernel void KERNEL(const __global float *restrict x, const __global float *restrict wp, HOOK_PARAMS)
 {
@@ -119,9 +135,32 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 
     const __global float *xb = x + (size_t)n * ((size_t)C * H * IW) + (iy0 + kh0 * DH) * (IW * IB);
     const __global float *wb = wp + (size_t)ob * ((size_t)C * KH * KW * NR);
+#if CLIPS > 0
+#pragma unroll 1
+    for (uint cb = 0; cb < CB; cb++) {
+#pragma unroll 1
+        for (int kh = kh0; kh < kh1; kh++)
+#pragma unroll 1
+            for (int kw = 0; kw < KW; kw++) {
+                const int ix = ix0 + kw * DW;
+                const int lo = ix < 0 ? min((-ix + SW - 1) / SW, TP) : 0;
+                const int hi = ix + (TP - 1) * SW < IW ? TP : max((IW - ix + SW - 1) / SW, 0);
+                const __global float *src = xb + (kh - kh0) * (DH * IW * IB) + ix * IB;
+                const __global float *wt = wb + (kh * KW + kw) * (IB * NR);
+                if (lo == 0 && hi == TP)
+                    CHANNELS(__global, src, wt, IB, 0, TP)
+                else CLIPPED(1)
+                else CLIPPED(2)
+                else CLIPPED(3)
+                else CLIPPED(4)
+            }
+        xb += H * IW * IB;
+        wb += KH * KW * IB * NR;
+    }
+#else
 #if REACHES_OUT
     float patch[KH * SPAN * IB]; /* the rows a tile at the border reads, with zeroes outside */
-    const int from = max(0, -ix0), to = min(SPAN, IW - ix0);
+    const int from = clamp(-ix0, 0, SPAN), to = clamp(IW - ix0, from, SPAN);
     if (from > 0 || to < SPAN) {
         PIXEL zero = (PIXEL)(0.0f);
 #pragma unroll 1
@@ -162,8 +201,16 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
         }
     }
 #endif
+#endif
 
-    /* Through memory, so that the epilogue is in the code once and not TP*NV times. */
+#if DIRECT
+#pragma unroll
+    for (int v = 0; v < NV; v++)
+#pragma unroll
+        for (int p = 0; p < TP; p++)
+            CAT(STORE, W)(acc[p][v], n, ob * NR + v * W, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+#else
+    /* Through memory, so that the epilogue is in the code once and not TP*NV times, and pixels and channels can be left out. */
     float tile[TP * NR];
 #pragma unroll
     for (int p = 0; p < TP; p++)
@@ -187,6 +234,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #endif
         }
     }
+#endif
 }
 
 #undef NR
@@ -205,6 +253,9 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef GET
 #undef PUT
 #undef YX
+#undef DIRECT
 #undef RUNS
 #undef RUN
+#undef CHANNELS
 #undef TAPS
+#undef CLIPPED

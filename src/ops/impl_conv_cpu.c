@@ -4,7 +4,10 @@
 
 #include "ops/impl_cpu.h"
 
-enum { MAX_PATCH = 1 << 16 }; /* floats of a work-item's copy of the input at a border */
+enum {
+    MAX_PATCH = 1 << 16, /* floats of a work-item's copy of the input at a border */
+    MAX_CLIPS = 4,       /* ways of cutting pixels off a tile that the kernel has code for */
+};
 
 /* One direct convolution over rows of pixels: x [n, c, h, w] to y [n, o, oh, ow]. */
 struct direct {
@@ -14,6 +17,8 @@ struct direct {
     int64_t n, c, o, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
     int dims;              /* spatial dimensions of the tensors */
     int width, block, tp, nv;
+    int n_clips;           /* 0: the input is copied at borders */
+    int64_t clip[MAX_CLIPS][2];
 };
 
 static bool is_point(const tern__spatial *s)
@@ -66,6 +71,38 @@ static void choose_tile(struct direct *d)
     }
 }
 
+/* Remembers that a tap leaves pixels [lo, hi) of some tile; false if that is one way too many. */
+static bool add_clip(struct direct *d, int64_t lo, int64_t hi)
+{
+    if (lo >= hi || (lo == 0 && hi == d->tp))
+        return true;
+    for (int i = 0; i < d->n_clips; i++)
+        if (d->clip[i][0] == lo && d->clip[i][1] == hi)
+            return true;
+    if (d->n_clips == MAX_CLIPS)
+        return false;
+    d->clip[d->n_clips][0] = lo;
+    d->clip[d->n_clips++][1] = hi;
+    return true;
+}
+
+/* Every way in which the borders of a row cut into tiles. The kernel says it in the same words. */
+static void find_clips(struct direct *d)
+{
+    bool fits = d->block > 1;
+    for (int64_t first = 0; first < d->ow && fits; first += d->tp) {
+        const int64_t ix0 = TERN_MIN(first, d->ow - d->tp) * d->sw - d->pl;
+        for (int64_t kw = 0; kw < d->kw && fits; kw++) {
+            const int64_t ix = ix0 + kw * d->dw;
+            const int64_t lo = ix < 0 ? TERN_MIN(tern__div_up(-ix, d->sw), d->tp) : 0;
+            const int64_t hi = ix + (d->tp - 1) * d->sw < d->iw ? d->tp : d->iw > ix ? tern__div_up(d->iw - ix, d->sw) : 0;
+            fits = add_clip(d, lo, hi);
+        }
+    }
+    if (!fits)
+        d->n_clips = 0;
+}
+
 static tern_status geometry(const tern__lower *l, const tern__node *n, tern__spatial *s)
 {
     return tern__conv_geometry(n, (const tern__type[]){*tern__lower_type(l, n->in[0]), *tern__lower_type(l, n->in[1])}, s);
@@ -88,6 +125,7 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     d->block = layout->kind == TERN__BLOCKED ? layout->block : 1;
     d->width = tern__cpu_width(tern__lower_device(l));
     choose_tile(d);
+    find_clips(d);
 }
 
 static int64_t patch_floats(const struct direct *d)
@@ -118,7 +156,7 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
         return false;
     }
     read_node(l, n, backward, &s, &d);
-    if (patch_floats(&d) > MAX_PATCH) {
+    if (d.n_clips == 0 && patch_floats(&d) > MAX_PATCH) {
         tern__str_addf(why, "a tile reads %" PRId64 " inputs of a channel", patch_floats(&d) / d.block);
         return false;
     }
@@ -157,6 +195,14 @@ static void define_sizes(tern__kern *k, const struct direct *d)
         {"PT", d->pt}, {"PL", d->pl}, {"FLAT", d->flat}};
     for (size_t i = 0; i < TERN_COUNT(all); i++)
         tern__cpu_define(k, all[i].name, all[i].x);
+    tern__cpu_define(k, "CLIPS", d->n_clips);
+    for (int i = 0; i < MAX_CLIPS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "CLIP%d_LO", i + 1);
+        tern__cpu_define(k, name, d->clip[i][0]);
+        snprintf(name, sizeof name, "CLIP%d_HI", i + 1);
+        tern__cpu_define(k, name, d->clip[i][1]);
+    }
 }
 
 static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
