@@ -68,7 +68,7 @@ static bool entry_path(tern__str *path, const char *dir, tern__digest key)
 static bool is_sound(const uint8_t *file, size_t size, tern__digest key)
 {
     uint8_t want[HEADER_BYTES];
-    if (size <= HEADER_BYTES)
+    if (size < HEADER_BYTES)
         return false;
     make_header(want, key, file + HEADER_BYTES, size - HEADER_BYTES);
     return memcmp(file, want, HEADER_BYTES) == 0;
@@ -100,7 +100,7 @@ void tern__cache_save(const char *dir, tern__digest key, const uint8_t *data, si
     tern__str path = { 0 };
     tern__file_writer w;
     uint8_t header[HEADER_BYTES];
-    if (dir[0] && size > 0 && size <= MAX_ENTRY_BYTES - HEADER_BYTES && tern__dir_create(dir, 0700) == TERN_OK &&
+    if (dir[0] && size <= MAX_ENTRY_BYTES - HEADER_BYTES && tern__dir_create(dir, 0700) == TERN_OK &&
         entry_path(&path, dir, key) && tern__file_writer_open(&w, tern__str_text(&path), 0600) == TERN_OK) {
         make_header(header, key, data, size);
         tern__file_writer_put(&w, header, sizeof header);

@@ -8,8 +8,8 @@
 /* The name under which a program of this source and these options is kept for this device and driver. */
 tern__digest tern__cache_key(const tern_device *d, const char *source, size_t len, const char *options);
 
-/* BAD: there is an entry, damaged, cut short or another's, which ought to be replaced. */
-typedef enum tern__cache_answer { TERN__CACHE_NONE, TERN__CACHE_HIT, TERN__CACHE_BAD } tern__cache_answer;
+/* EMPTY: a sound entry without a binary: building from source is the best there is. BAD: there is an entry, damaged, cut short or another's, which ought to be replaced. */
+typedef enum tern__cache_answer { TERN__CACHE_NONE, TERN__CACHE_HIT, TERN__CACHE_EMPTY, TERN__CACHE_BAD } tern__cache_answer;
 
 /* The bytes kept under key (tern__free), verified. */
 tern__cache_answer tern__cache_load(const char *dir, tern__digest key, uint8_t **data, size_t *size);

@@ -10,8 +10,8 @@
 #include "program/cache.h"
 #include "program/program.h"
 
-/* A query for the binary that takes longer than this has compiled something: worth using, not only keeping. */
-#define COMPILING_QUERY_S 0.05
+/* What keeping a program may cost beside building it. */
+#define KEEPING_S 0.3
 
 static double seconds(void)
 {
@@ -26,33 +26,52 @@ static tern__cache_answer build_from_cache(tern_device *d, const char *options, 
     uint8_t *data = NULL;
     size_t size = 0;
     tern__cache_answer answer = tern__cache_load(d->cache_dir, p->key, &data, &size);
+    if (answer == TERN__CACHE_HIT && size == 0)
+        answer = TERN__CACHE_EMPTY;
     if (answer == TERN__CACHE_HIT && d->ops->program_build(d, NULL, 0, options, data, size, p) != TERN_OK)
         answer = TERN__CACHE_BAD;
     tern__free(data);
     return answer;
 }
 
-/* Stores the program's binary. Some drivers compile for the machine only when a kernel is launched or the binary is asked for
- * (PoCL), and do so once for each of the two: then the program is made anew from the binary, so that it is once in all. */
-static tern_status keep_binary(tern_device *d, const char *source, size_t len, const char *options, tern__program *p)
+/* Sources up to this size are kept without asking what it costs. */
+#define SMALL_SOURCE_BYTES 32768
+
+/* Seconds that asking for the binary of a program of one small kernel takes. Some drivers compile for the machine when a kernel is
+ * first launched, and all kernels once more when the binary is asked for (PoCL: 15 s for the 34 kernels of a training step, on a busy
+ * machine). Such drivers have a cache of their own for what launches compile. */
+static double query_seconds(tern_device *d)
+{
+    tern__program p = { .device = d };
+    tern__str source = { 0 };
+    uint8_t *data = NULL;
+    size_t size = 0;
+    double took = 0;
+    /* A source that no cache has seen. */
+    tern__str_addf(&source, "/* %.9f */ kernel void probe(global float *p) { p[get_global_id(0)] += 1.0f; }\n", seconds());
+    if (!source.failed && d->ops->program_build(d, source.s, source.len, "", NULL, 0, &p) == TERN_OK) {
+        double start = seconds();
+        (void)d->ops->program_binary(&p, &data, &size);
+        took = seconds() - start;
+        tern__free(data);
+        d->ops->program_destroy(&p);
+    }
+    tern__str_finish(&source);
+    return took;
+}
+
+/* Stores the program's binary, or, where getting it would take long, the fact that there is none. */
+static void keep_binary(tern_device *d, tern__program *p, size_t source_bytes)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    double start = seconds();
-    if (!p->keyed || d->ops->program_binary(p, &data, &size) != TERN_OK)
-        return TERN_OK;
-    bool compiled = seconds() - start > COMPILING_QUERY_S;
-    tern__cache_save(d->cache_dir, p->key, data, size);
-    tern_status st = TERN_OK;
-    if (compiled) {
-        d->ops->program_destroy(p);
-        p->impl = NULL;
-        st = d->ops->program_build(d, NULL, 0, options, data, size, p);
-        if (st != TERN_OK)
-            st = d->ops->program_build(d, source, len, options, NULL, 0, p);
-    }
+    if (!p->keyed)
+        return;
+    bool dear = source_bytes > SMALL_SOURCE_BYTES && query_seconds(d) * ((double)source_bytes / 8192) > KEEPING_S;
+    if (!dear && d->ops->program_binary(p, &data, &size) != TERN_OK)
+        return;
+    tern__cache_save(d->cache_dir, p->key, data ? data : (const uint8_t *)"", size);
     tern__free(data);
-    return st;
 }
 
 static tern_status build_into(tern_device *d, const char *source, size_t len, const char *options, bool *cached, tern__program *p)
@@ -67,7 +86,9 @@ static tern_status build_into(tern_device *d, const char *source, size_t len, co
     if (*cached)
         return TERN_OK;
     TERN_TRY(d->ops->program_build(d, source, len, options, NULL, 0, p));
-    return keep_binary(d, source, len, options, p);
+    if (answer != TERN__CACHE_EMPTY)
+        keep_binary(d, p, len);
+    return TERN_OK;
 }
 
 tern_status tern__program_build(tern_device *d, const char *source, size_t len, const char *options, bool *cached, tern__program **out)
