@@ -198,12 +198,27 @@ static void random_numbers(void **state)
     check_all(g, 0, 1e-4);
 }
 
+/* Tensors without elements, and sums over none. */
+static void empty(void **state)
+{
+    (void)state;
+    tern_graph *g = graph();
+    tern_value x = input(g, "x", TERN_F32, shape(2, 5, 0, 0, 0)), b = input(g, "b", TERN_F32, shape(2, 5, 1, 0, 0));
+    int64_t one = 1, zero = 0;
+    tern_graph_output(g, "y", tern_graph_op2(g, "add", x, b, NULL));
+    tern_graph_output(g, "none", tern_graph_op1(g, "sum", x, TERN_ATTRS(TERN_INTS("axes", &zero, 1))));
+    tern_graph_output(g, "zeroes", tern_graph_op1(g, "sum", x, TERN_ATTRS(TERN_INTS("axes", &one, 1))));
+    tern_value both[] = {x, b};
+    tern_graph_output(g, "c", tern_graph_add(g, "concat", both, 2, TERN_ATTRS(TERN_INT("axis", 1))));
+    check_all(g, 0, 1e-6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointwise_chain), cmocka_unit_test(broadcasting), cmocka_unit_test(softmax_is_one_kernel), cmocka_unit_test(reductions),
         cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),              cmocka_unit_test(storage_types),
-        cmocka_unit_test(variables),       cmocka_unit_test(random_numbers),
+        cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

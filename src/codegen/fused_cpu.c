@@ -55,10 +55,11 @@ static void write_pointwise(tern__fz *z, tern__fused_kernel *k)
     tern__printed done = {0};
     tern__fz_uses(z, z->all, z->n_all, k->uses);
     tern__fz_open(z, s, k, ATTRIBUTES);
-    if (z->n_axes == 0) {
-        tern__body_print(b, s, z->needs, 1, ~0u, &done, 4);
+    if (z->n_axes == 0 || z->n_rows == 0) { /* one element, or none */
+        if (z->n_rows)
+            tern__body_print(b, s, z->needs, 1, ~0u, &done, 4);
         tern__str_add(s, "}\n");
-        set_range(k, 1, 1, 1);
+        set_range(k, 1, (size_t)z->n_rows, 1);
         return;
     }
     int64_t inner = tern__fz_extent(z, z->lane), rows = z->n_rows / inner;
@@ -280,8 +281,13 @@ static int64_t split_parts(const tern__fz *z, int64_t *part_extent)
 
 static void write_reduction(tern__fz *z, tern__fused_code *code)
 {
-    int64_t each, parts = split_parts(z, &each);
     tern__fused_kernel *k = &code->kernel[0];
+    if (z->n_rows == 0) {
+        write_pointwise(z, k);
+        code->n_kernels = 1;
+        return;
+    }
+    int64_t each, parts = split_parts(z, &each);
     code->n_kernels = parts > 1 ? 2 : 1;
     k->partial = parts > 1;
     tern__fz_uses(z, &z->loop[1], z->n_loops, k->uses);

@@ -28,6 +28,11 @@ static void write_pointwise(tern__fz *z, tern__fused_kernel *k)
     size_t local = (size_t)TERN_MIN(128, z->f->max_work_group);
     tern__fz_uses(z, z->all, z->n_all, k->uses);
     tern__fz_open(z, s, k, "");
+    if (z->n_rows == 0) {
+        tern__str_add(s, "}\n");
+        set_range(k, 0, 1);
+        return;
+    }
     tern__str_addf(s, "    const uint i = get_global_id(0);\n    if (i >= %lldu)\n        return;\n", (long long)z->n_rows);
     tern__fz_decompose(z, s, "i", z->axis, z->n_axes, 4);
     tern__body_print(z->loop[1], s, z->needs, 1, ~0u, &done, 4);
@@ -41,6 +46,8 @@ static void pass(tern__fz *z, tern__str *s, int loop, size_t team, int indent)
     tern__printed done = {0};
     tern__body_print(z->loop[loop], s, z->needs, 1, z->kept_mask, &done, indent);
     tern__fz_declare(z, s, loop, 1, "s", indent);
+    if (z->n_folded == 0)
+        return;
     tern__str_addf(s, "%*sfor (uint k = %s; k < %lldu; k += %zuu) {\n", indent, "", team > 1 ? "lid" : "0", (long long)z->n_folded, team);
     tern__fz_decompose(z, s, "k", z->reduced, z->n_reduced, indent + 4);
     tern__body_print(z->loop[loop], s, z->needs, 1, ~0u, &done, indent + 4);
@@ -135,7 +142,7 @@ static void write_reduction(tern__fz *z, tern__fused_kernel *k)
 tern_status tern__fused_write_simt(tern__fz *z, tern__fused_code *code)
 {
     code->n_kernels = 1;
-    if (z->n_reds)
+    if (z->n_reds && z->n_rows)
         write_reduction(z, &code->kernel[0]);
     else
         write_pointwise(z, &code->kernel[0]);

@@ -340,7 +340,7 @@ static tern_status record(tern_session *s)
             const tern__kern *kn = s->c.groups[i]->kerns[k];
             if (!kn->prepare)
                 st = share_results(s, kn, at, last, taken, assigned);
-            if (st == TERN_OK)
+            if (st == TERN_OK && !kn->empty)
                 st = add_launch(s, kn, i);
         }
     if (st == TERN_OK)
@@ -395,7 +395,7 @@ static tern_status bind_ends(tern_session *s)
     for (int i = 0; i < g->n_outputs; i++) {
         tern_value v = g->outputs[i].value;
         TERN_TRY(tern__buffer_create(s->device, value_bytes(s, v), &s->output_buffer[i]));
-        if (s->output_in_plan[i])
+        if (s->output_in_plan[i] && s->slot_of[v] >= 0)
             TERN_TRY(tern__plan_bind(s->plan, s->slot_of[v], s->output_buffer[i]));
     }
     for (int i = 0; i < g->n_assigns; i++) {

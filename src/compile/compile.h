@@ -31,6 +31,7 @@ struct tern__kern {
     int dims;
     size_t global[3], local[3];
     bool prepare;                /* runs once at load time */
+    bool empty;                  /* no items: nothing to launch */
     bool failed;
     char name[80];
 };

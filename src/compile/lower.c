@@ -178,6 +178,7 @@ void tern__kern_range(tern__kern *k, int dims, const size_t global[3], const siz
     for (int i = 0; i < 3; i++) {
         k->local[i] = i < dims && local[i] ? local[i] : 1;
         k->global[i] = i < dims ? (global[i] + k->local[i] - 1) / k->local[i] * k->local[i] : 1;
+        k->empty |= k->global[i] == 0;
     }
 }
 

@@ -182,7 +182,7 @@ tern_status tern_session_run(tern_session *s, tern_tensor *const *in, tern_tenso
     TERN_TRY(take_inputs(s, in));
     const tern_graph *g = s->c.g;
     for (int i = 0; i < g->n_outputs; i++)
-        if (s->output_in_plan[i])
+        if (s->output_in_plan[i] && s->slot_of[g->outputs[i].value] >= 0) /* an empty result has no kernel */
             TERN_TRY(tern__plan_bind(s->plan, s->slot_of[g->outputs[i].value], target(s, out, i)));
     TERN_TRY(tern__plan_run(s->plan));
     TERN_TRY(tail_copies(s, in, out));
