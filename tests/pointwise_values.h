@@ -1,6 +1,12 @@
 /* Known values of pointwise ops in double precision, from PyTorch (sign of NaN, hard_sigmoid and prelu: from their formulas): op, how many
  * attributes are given, the attributes, operands, result. */
 static const struct value values[] = {
+    {"shrink", 0, {0}, {NAN}, NAN},
+    {"shrink", 0, {0}, {0.5}, 0},
+    {"shrink", 0, {0}, {-0.75}, -0.75},
+    {"shrink", 2, {1, 0.25}, {-2.5}, -2.25},
+    {"shrink", 2, {1, 0.25}, {3.25}, 3},
+    {"shrink", 2, {1, 0.25}, {-1}, 0},
     {"neg", 0, {0}, {NAN}, NAN},
     {"neg", 0, {0}, {INFINITY}, -INFINITY},
     {"neg", 0, {0}, {-INFINITY}, INFINITY},

@@ -42,6 +42,7 @@ static const example examples[] = {
     UNARY("sqrt", 0.3, 2), UNARY("square", -2, 2), UNARY("tan", -1, 1), UNARY("tanh", -2, 2),
     {"gelu", {S(7), END}, -2, 2, WITH(TERN_INT("approximate", 1)), 0, 0, 0},
     {"leaky_relu", {S(7), END}, -2, 2, WITH(TERN_FLOAT("alpha", 0.3)), 0, 0, 0},
+    {"shrink", {S(9), END}, -2, 2, WITH(TERN_FLOAT("lambd", 0.7), TERN_FLOAT("bias", 0.3)), 0, 0, 0},
     {"thresholded_relu", {S(7), END}, -2, 2, WITH(TERN_FLOAT("alpha", 0.3)), 0, 0, 0},
     {"clip", {S(9), END}, -2, 2, WITH(TERN_FLOAT("min", -0.7), TERN_FLOAT("max", 1.1)), 0, 0, 0},
     {"cast", {S(2, 3), END}, -2, 2, WITH(TERN_STRING("to", "f64")), 0, 0, 0},

@@ -108,6 +108,7 @@ static const struct {
 } more_attrs[] = {
     {"leaky_relu", {0.3}},       {"elu", {0.5}},         {"selu", {0.5, 2}}, {"celu", {2}},     {"gelu", {1}},
     {"hard_sigmoid", {1, 0.25}}, {"hard_tanh", {-2, 3}}, {"clip", {-2, 3}},  {"isinf", {0, 1}}, {"isinf", {1, 0}},
+    {"shrink", {1, 0.25}},
 };
 
 static bool close_to(double want, double got, double relative, double absolute)
