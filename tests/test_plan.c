@@ -187,6 +187,31 @@ static tern_status add_add(tern__plan *p, int group, int x, int y, int z)
     return add_launch(p, "add", group, 8, args, 3);
 }
 
+/* A call: copies its first slot into its second, and counts. The copy stands for what a library enqueues. */
+typedef struct copy_data {
+    size_t size;
+    int *calls;
+} copy_data;
+
+static tern_status copy_call(tern_device *d, tern__buffer *const *slots, const void *data)
+{
+    const copy_data *c = data;
+    ++*c->calls;
+    if (tern__buffer_device(slots[0]) != d)
+        return tern__fail(TERN_E_INVALID, "copy: a buffer of another device");
+    return tern__buffer_copy(slots[0], 0, slots[1], 0, c->size);
+}
+
+static int calls_made;
+
+static tern_status add_copy(tern__plan *p, int group, int from, int to)
+{
+    copy_data c = { N * 4, &calls_made };
+    tern_status st = tern__plan_add_call(p, copy_call, &c, sizeof c, (int[]){ from, to }, (bool[]){ false, true }, 2, group);
+    memset(&c, 0, sizeof c); /* the plan has its own */
+    return st;
+}
+
 /* y = 2x + 3x, through intermediates in the arena; in_place scales within one of them. */
 typedef struct fixture {
     tern_device *d;
@@ -320,6 +345,63 @@ static void test_aliases_of_bound_slots(void **state)
     close_fixture(&f);
 }
 
+/* Between two launches, from and into every kind of slot; memory is packed as for launches. */
+static void test_calls(void **state)
+{
+    (void)state;
+    for (int i = 0; i < TERN_COUNT(devices); i++) {
+        fixture f = { .d = open_device(devices[i], true) };
+        OK(tern__program_build(f.d, source, sizeof source - 1, "", NULL, &f.program));
+        OK(tern__plan_create(f.d, &f.plan));
+        OK(tern__plan_add_slot(f.plan, TERN__SLOT_BOUND, N * 4, &f.x));
+        OK(tern__plan_add_slot(f.plan, TERN__SLOT_BOUND, N * 4, &f.y));
+        for (int k = 0; k < 3; k++)
+            OK(tern__plan_add_slot(f.plan, TERN__SLOT_ARENA, N * 4, &f.t[k]));
+        OK(add_copy(f.plan, 0, f.x, f.t[0]));
+        OK(add_scale(f.plan, 1, f.t[0], f.t[1], 5));
+        OK(add_copy(f.plan, 2, f.t[1], f.t[2])); /* t[0] is free again */
+        OK(add_copy(f.plan, 2, f.t[2], f.y));
+        assert_int_equal(tern__plan_n_launches(f.plan), 4);
+        OK(tern__plan_finish(f.plan, &f.program, 1));
+        assert_int_equal(tern__plan_arena_bytes(f.plan), 2 * 4096);
+        assert_int_equal(tern__plan_run(f.plan), TERN_E_INVALID);
+        assert_non_null(strstr(tern_last_error(), "nothing bound"));
+        calls_made = 0;
+        for (int r = 0; r < 3; r++) /* each binds other buffers */
+            OK(run_once(&f, (float)(r * 100)));
+        assert_int_equal(calls_made, 9);
+        assert_true(tern__plan_group_us(f.plan, 2) == 0);
+        close_fixture(&f);
+    }
+}
+
+static void test_plans_of_calls_alone(void **state)
+{
+    (void)state;
+    fixture f = { .d = open_device("", false) };
+    int x, y;
+    OK(tern__plan_create(f.d, &f.plan));
+    OK(tern__plan_add_slot(f.plan, TERN__SLOT_OWNED, N * 4, &x));
+    OK(tern__plan_add_slot(f.plan, TERN__SLOT_OWNED, N * 4, &y));
+    assert_int_equal(tern__plan_add_call(f.plan, NULL, NULL, 0, NULL, NULL, 0, 0), TERN_E_INVALID);
+    assert_int_equal(add_copy(f.plan, 0, x, 2), TERN_E_INVALID);
+    OK(add_copy(f.plan, 0, x, y));
+    assert_int_equal(tern__plan_run(f.plan), TERN_E_INVALID);
+    assert_non_null(strstr(tern_last_error(), "not finished"));
+    OK(tern__plan_finish(f.plan, NULL, 0));
+    assert_int_equal(add_copy(f.plan, 0, x, y), TERN_E_INVALID);
+    float host[N];
+    for (int i = 0; i < N; i++)
+        host[i] = (float)i;
+    OK(tern__buffer_write(tern__plan_slot_buffer(f.plan, x), 0, host, sizeof host));
+    memset(host, 0, sizeof host);
+    OK(tern__plan_run(f.plan));
+    OK(tern__buffer_read(tern__plan_slot_buffer(f.plan, y), 0, host, sizeof host));
+    for (int i = 0; i < N; i++)
+        assert_true(host[i] == (float)i);
+    close_fixture(&f);
+}
+
 static void test_local_memory_and_kept_slots(void **state)
 {
     (void)state;
@@ -427,12 +509,33 @@ static void test_profile_and_trace(void **state)
 
 /* --- Every call made to fail --- */
 
+static tern_status with_a_call(tern_device *d)
+{
+    tern__plan *p = NULL;
+    int x, y;
+    tern_status st = tern__plan_create(d, &p);
+    if (st == TERN_OK)
+        st = tern__plan_add_slot(p, TERN__SLOT_OWNED, N * 4, &x);
+    if (st == TERN_OK)
+        st = tern__plan_add_slot(p, TERN__SLOT_OWNED, N * 4, &y);
+    if (st == TERN_OK)
+        st = add_copy(p, 0, x, y);
+    if (st == TERN_OK)
+        st = tern__plan_finish(p, NULL, 0);
+    if (st == TERN_OK)
+        st = tern__plan_run(p);
+    tern__plan_destroy(p);
+    return st;
+}
+
 static tern_status whole_life(const char *select)
 {
     fixture f = { 0 };
     tern_status st = open_fixture(&f, select, true);
     if (st == TERN_OK)
         st = run_once(&f, 1);
+    if (st == TERN_OK)
+        st = with_a_call(f.d);
     if (st == TERN_OK)
         (void)tern__plan_group_us(f.plan, 0);
     close_fixture(&f);
@@ -481,6 +584,8 @@ int main(void)
         cmocka_unit_test(test_runs_and_rebinds),
         cmocka_unit_test(test_run_neither_allocates_nor_waits),
         cmocka_unit_test(test_aliases_of_bound_slots),
+        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_plans_of_calls_alone),
         cmocka_unit_test(test_local_memory_and_kept_slots),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_profile_and_trace),

@@ -25,6 +25,8 @@ void tern__plan_destroy(tern__plan *p)
     for (int i = 0; i < p->n_launches; i++) {
         tern__kernel_release(p->launches[i].kernel);
         tern__free(p->launches[i].kernel_name);
+        tern__free(p->launches[i].data);
+        tern__free(p->launches[i].slots);
     }
     for (int i = 0; i < p->n_slots; i++)
         tern__buffer_release(p->slots[i].buffer);
@@ -122,6 +124,35 @@ tern_status tern__plan_add_launch(tern__plan *p, const tern__plan_launch *l)
     memcpy(to->global, l->global, sizeof to->global);
     memcpy(to->local, l->local, sizeof to->local);
     p->n_args += l->n_args;
+    return TERN_OK;
+}
+
+tern_status tern__plan_add_call(tern__plan *p, tern__plan_call fn, const void *data, size_t data_size, const int *slots, const bool *writes, int n,
+                                int group)
+{
+    TERN_TRY(check_recording(p));
+    if (!fn || n < 0)
+        return tern__fail(TERN_E_INVALID, "plan: call %d has no function or %d slots", p->n_launches, n);
+    for (int i = 0; i < n; i++)
+        TERN_TRY(check_slot(p, slots[i]));
+    plan_launch l = { .fn = fn, .group = group, .args_at = p->n_args, .n_args = n };
+    l.data = tern__alloc(TERN_MAX(data_size, 1));
+    l.slots = tern__alloc_array((size_t)n + 1, sizeof *l.slots);
+    bool room = l.data && l.slots && TERN_GROW(p->launches, p->n_launches, p->cap_launches);
+    for (int i = 0; room && i < n; i++) {
+        room = TERN_GROW(p->args, p->n_args + i, p->cap_args);
+        if (room)
+            p->args[p->n_args + i] = (tern__plan_arg){ .kind = TERN__PLAN_SLOT, .slot = slots[i], .writes = writes[i] };
+    }
+    if (!room) {
+        tern__free(l.data);
+        tern__free(l.slots);
+        return tern__fail(TERN_E_NOMEM, "plan: no host memory for call %d", p->n_launches);
+    }
+    if (data_size)
+        memcpy(l.data, data, data_size);
+    p->launches[p->n_launches++] = l;
+    p->n_args += n;
     return TERN_OK;
 }
 
@@ -237,6 +268,8 @@ static tern_status create_kernels(tern__plan *p, tern__program *const *programs,
 {
     for (int i = 0; i < p->n_launches; i++) {
         plan_launch *l = &p->launches[i];
+        if (l->fn)
+            continue;
         if (l->program < 0 || l->program >= n_programs)
             return tern__fail(TERN_E_INVALID, "plan: kernel %s is in program %d of %d", l->kernel_name, l->program, n_programs);
         TERN_TRY(tern__kernel_create(programs[l->program], l->kernel_name, &l->kernel));
@@ -250,6 +283,10 @@ static tern_status create_kernels(tern__plan *p, tern__program *const *programs,
 static tern_status set_arg(tern__plan *p, const plan_launch *l, int a)
 {
     const tern__plan_arg *from = &p->args[l->args_at + a];
+    if (l->fn) {
+        l->slots[a] = p->slots[from->slot].buffer;
+        return TERN_OK;
+    }
     tern__arg arg = { .size = from->size };
     if (from->kind == TERN__PLAN_SLOT) {
         arg.kind = TERN__ARG_BUFFER;
@@ -384,7 +421,10 @@ tern_status tern__plan_run(tern__plan *p)
     void **events = tern__plan_next_events(p);
     for (int i = 0; i < p->n_launches; i++) {
         const plan_launch *l = &p->launches[i];
-        TERN_TRY(tern__kernel_launch(l->kernel, l->dims, l->global, l->local, events ? &events[i] : NULL));
+        if (l->fn)
+            TERN_TRY(l->fn(p->device, l->slots, l->data));
+        else
+            TERN_TRY(tern__kernel_launch(l->kernel, l->dims, l->global, l->local, events ? &events[i] : NULL));
     }
     return p->device->ops->flush(p->device);
 }

@@ -1,4 +1,4 @@
-/* Launch plans: a flat list of kernel launches over buffer slots, recorded once and run without allocation or waiting. */
+/* Launch plans: a flat list of kernel launches, and of calls into libraries that enqueue by themselves, over buffer slots, recorded once and run without allocation or waiting. */
 #ifndef TERN_EXEC_PLAN_H
 #define TERN_EXEC_PLAN_H
 
@@ -32,6 +32,9 @@ typedef struct tern__plan_launch {
     int n_args;
 } tern__plan_launch;
 
+/* A step that enqueues its own work on the device's queue and does not wait. slots: the buffers of its slots in this run. */
+typedef tern_status (*tern__plan_call)(tern_device *d, tern__buffer *const *slots, const void *data);
+
 /* Offsets for intervals [first, last] so that no two live at once overlap; sizes are rounded up to align.
  * Greedy by size with the lowest fitting gap; *peak is what it needs, *lower the largest sum of sizes live at one time.
  * chunk_limit bounds one allocation: blocks get a chunk index and an offset within it. */
@@ -52,6 +55,11 @@ tern_status tern__plan_alias_slot(tern__plan *p, int slot, int of);
 /* The slot must survive to the end of the run (an arena value that is read back). */
 void tern__plan_keep_slot(tern__plan *p, int slot);
 tern_status tern__plan_add_launch(tern__plan *p, const tern__plan_launch *l);
+/* Adds a call between the launches: fn gets a copy of data, and the n slots, of which writes tells those it writes (may read as well).
+ * Its time does not show in profiles. */
+tern_status tern__plan_add_call(tern__plan *p, tern__plan_call fn, const void *data, size_t data_size, const int *slots, const bool *writes, int n,
+                                int group);
+/* Launches and calls. */
 int tern__plan_n_launches(const tern__plan *p);
 
 /* Places arena slots, creates buffers and kernels, sets the arguments that never change. */
@@ -62,7 +70,7 @@ tern_status tern__plan_bind(tern__plan *p, int slot, tern__buffer *b);
 /* The buffer behind a slot after finish; borrowed. */
 tern__buffer *tern__plan_slot_buffer(const tern__plan *p, int slot);
 
-/* Enqueues every launch in order. No allocation, no waiting (with a profiling device: events are kept for the last runs). */
+/* Enqueues every launch in order. No allocation, no waiting but for what calls do inside (with a profiling device: events are kept for the last runs). */
 tern_status tern__plan_run(tern__plan *p);
 
 size_t tern__plan_arena_bytes(const tern__plan *p);

@@ -14,12 +14,16 @@ typedef struct plan_slot {
     int uses_at, n_uses;   /* BOUND: its part of plan.uses */
 } plan_slot;
 
+/* A kernel, or a call of fn. */
 typedef struct plan_launch {
-    char *kernel_name;
+    char *kernel_name;     /* NULL: a call */
     int program, group, dims;
     size_t global[3], local[3];
     int args_at, n_args;   /* its part of plan.args */
     tern__kernel *kernel;  /* a reference after finish */
+    tern__plan_call fn;
+    void *data;            /* fn's, a copy */
+    tern__buffer **slots;  /* fn's, by argument; the slots hold the references */
 } plan_launch;
 
 /* Where a bound slot is an argument. */
