@@ -1,5 +1,5 @@
 /* Runs the cases of every op on a device, by every implementation, and compares with the scalar references. */
-#include <tern/certify.h>
+#include "certify/certify.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@ enum { BATCH_CASES = 48 }; /* building a program costs far more than a kernel in
 typedef struct runner {
     tern_device *device;
     const tern_certify_params *params;
+    unsigned dtypes;
     tern_certify_result result;
     /* How the batch is to be run. */
     const char *force;   /* session parameter force_impl; NULL: free choice */
@@ -228,6 +229,8 @@ static tern_status collect(const runner *r, const tern__op *op, list *l)
     tern_device_info info;
     tern_device_get_info(r->device, &info);
     for (int t = 0; t < TERN_DTYPE_COUNT; t++) {
+        if (!(r->dtypes >> t & 1))
+            continue;
         tern__case *c = NULL;
         int n = 0;
         TERN_TRY(tern__cases(op, (tern_dtype)t, r->params->quick, &c, &n));
@@ -286,12 +289,12 @@ static tern_status run_op(runner *r, const tern__op *op, list *pending)
     return st;
 }
 
-tern_status tern_certify(tern_device *d, const tern_certify_params *params, tern_certify_result *out)
+tern_status tern__certify(tern_device *d, const tern_certify_params *params, unsigned dtypes, tern_certify_result *out)
 {
     static const tern_certify_params all = {0};
     if (!d || !out)
         return tern__fail(TERN_E_INVALID, "certify: %s is NULL", d ? "out" : "the device");
-    runner r = {.device = d, .params = params ? params : &all};
+    runner r = {.device = d, .params = params ? params : &all, .dtypes = dtypes};
     list pending = {0};
     int n;
     const tern__op *const *ops = tern__op_all(&n);
@@ -305,4 +308,9 @@ tern_status tern_certify(tern_device *d, const tern_certify_params *params, tern
     if (st == TERN_OK)
         *out = r.result;
     return st;
+}
+
+tern_status tern_certify(tern_device *d, const tern_certify_params *params, tern_certify_result *out)
+{
+    return tern__certify(d, params, ~0u, out);
 }

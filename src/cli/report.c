@@ -112,9 +112,9 @@ static void write_curves(FILE *to, const report_data *r)
     svg_series accuracies[] = {{"training batches", "ca", x, acc, (int)n, false}, {"test set", "cb", ex, eacc, (int)m, true}};
     svg_chart loss_chart = {"Loss", "epoch", losses, 2, 0, fmin(top, 1.2), (double)r->fit->epochs, false};
     svg_chart acc_chart = {"Accuracy", "epoch", accuracies, 2, floor_acc, 1, (double)r->fit->epochs, true};
-    fprintf(to, "<section><h2>Training</h2>\n<p>%lld epochs in batches of %lld with %s, learning rate %g%s%s, seed %llu. "
+    fprintf(to, "<section><h2>Training</h2>\n<p>%lld epoch%s in batches of %lld with %s, learning rate %g%s%s, seed %llu. "
                 "Curves of the training batches are running means.</p>\n<div class=\"pair\">\n",
-            (long long)r->fit->epochs, (long long)r->fit->batch, r->fit->optimizer, r->fit->lr, r->fit->cosine ? " falling along a half cosine" : "",
+            (long long)r->fit->epochs, r->fit->epochs == 1 ? "" : "s", (long long)r->fit->batch, r->fit->optimizer, r->fit->lr, r->fit->cosine ? " falling along a half cosine" : "",
             r->fit->augment ? ", half of the images mirrored" : "", (unsigned long long)r->fit->seed);
     svg_chart_write(to, &loss_chart);
     svg_chart_write(to, &acc_chart);
