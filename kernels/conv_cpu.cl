@@ -114,8 +114,8 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 
 __kernel void KERNEL(const __global float *restrict x, const __global float *restrict wp, HOOK_PARAMS)
 {
-    const int oy = (int)get_global_id(0) / TILES;
-    const int first = (int)get_global_id(0) % TILES * TP; /* pixels this tile owns start here */
+    const int oy = (int)((uint)get_global_id(0) / TILES);
+    const int first = ((int)get_global_id(0) - oy * TILES) * TP; /* pixels this tile owns start here */
     const uint ob = (uint)get_global_id(1);
     const uint n = (uint)get_global_id(2);
     /* The last tile moves back to stay inside; pixels that its neighbour owns are computed again but not stored. */

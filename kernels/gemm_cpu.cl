@@ -61,10 +61,11 @@ __kernel void KERNEL(const __global float *restrict a, const __global float *res
 __kernel void KERNEL(const __global float *restrict a, const __global float *restrict b, HOOK_PARAMS)
 #endif
 {
-    const uint first = (uint)get_global_id(0) / PGROUP * MR; /* rows this tile owns start here */
-    const uint panel = (uint)get_global_id(1) * PGROUP + (uint)get_global_id(0) % PGROUP;
+    const uint row_tile = (uint)get_global_id(0) / PGROUP;
+    const uint first = row_tile * MR; /* rows this tile owns start here */
+    const uint panel = (uint)get_global_id(1) * PGROUP + ((uint)get_global_id(0) - row_tile * PGROUP);
     const uint batch = (uint)get_global_id(2) / SPLITS;
-    const uint split = (uint)get_global_id(2) % SPLITS;
+    const uint split = (uint)get_global_id(2) - batch * SPLITS;
     const uint k0 = split * KPART;
 #if SPLITS > 1
     const uint kn = min((uint)KPART, (uint)K - k0);
