@@ -94,10 +94,14 @@ class Report:
     def row(self, work, tern, peer, ratio, goal, good):
         self.rows.append({"work": work, "tern": tern, "peer": peer, "ratio": ratio, "goal": goal, "reached": good})
 
-    def print(self):
+    def print(self, markdown):
         heads = ("work", "Tern", "beside", "ratio", "goal", "")
         table = [heads] + [(r["work"], r["tern"], r["peer"], "" if r["ratio"] is None else f"{r['ratio']:.2f}", r["goal"],
                             {True: "reached", False: "not reached", None: ""}[r["reached"]]) for r in self.rows]
+        if markdown:
+            table.insert(1, ("---",) * len(heads))
+            print("\n".join("| " + " | ".join(line) + " |" for line in table))
+            return
         widths = [max(len(line[i]) for line in table) for i in range(len(heads))]
         for line in table:
             print("  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip())
@@ -161,6 +165,7 @@ def main():
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--only", choices=("sgemm", "conv", "train", "plan", "ready"), help="measure only this")
     parser.add_argument("--turns", type=int, default=9, help="interleaved repetitions (default 9)")
     args = parser.parse_args()
@@ -186,7 +191,7 @@ def main():
             step()
     for side in sides.values():
         side.stop()
-    report.print()
+    report.print(args.markdown)
     if args.json:
         args.json.write_text(json.dumps({
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "machine": machine(), "turns": args.turns,
