@@ -388,11 +388,16 @@ tern__aff tern__body_address(tern__body *b, tern_value v, const tern__aff *coord
     return a;
 }
 
+static void check_reach(tern__body *b, const tern__type *t)
+{
+    if (tern__elems(&t->shape) > UINT32_MAX)
+        tern__body_fail(b, "%lld elements are more than a 32-bit index reaches", (long long)tern__elems(&t->shape));
+}
+
 static int load(tern__body *b, tern_value v, const tern__aff *coord)
 {
     const tern__type *t = tern__type_of(b->g, v);
-    if (tern__elems(&t->shape) > UINT32_MAX)
-        tern__body_fail(b, "%lld elements are more than a 32-bit index reaches", (long long)tern__elems(&t->shape));
+    check_reach(b, t);
     int p = tern__params_add(b->params, v, false);
     if (p < 0)
         tern__body_fail(b, "more than %d buffers in one kernel", TERN_COUNT(b->params->p));
@@ -406,6 +411,7 @@ static int load(tern__body *b, tern_value v, const tern__aff *coord)
 
 void tern__body_store(tern__body *b, tern_value v, const tern__aff *coord, int reg)
 {
+    check_reach(b, tern__type_of(b->g, v));
     int p = tern__params_add(b->params, v, true);
     if (p < 0)
         tern__body_fail(b, "more than %d buffers in one kernel", TERN_COUNT(b->params->p));
