@@ -1,16 +1,20 @@
 /* Pooling over windows in up to three spatial dimensions; missing ones come first and have extent 1.
  *     y[n, c, o] = largest x, or sum of x / divisor, over the taps k with i = o * STRIDE - PAD + k * DILATION inside x
+ *     at[n, c, o] = the tap of the largest, row-major, the first of equal ones (INDEXED)
  * ROWS 1 (CPU): one item computes a row of y for W neighbouring channels. Range (OUT_0 * OUT_1, CHANNELS / W, BATCH), groups of one item.
  * ROWS 0: one item an element of y (W = 1). Range: BATCH * CHANNELS * OUT_0 * OUT_1 * OUT_2, 64 items a group. */
 #ifndef KERNEL /* Defaults, so that this file parses on its own. */
 #define KERNEL pool
-#define HOOK_PARAMS global float *h0, global float *h1
-#define HOOK_ARGS h0, h1
+#define HOOK_PARAMS global float *h0, global float *h1, global uchar *h2
+#define HOOK_ARGS h0, h1, h2
 #define T float  /* register type of W elements */
 #define E float  /* one of them */
+#define M int    /* what comparing two T gives */
 #define W 1
 #define ROWS 0
 #define MAXIMUM 1
+#define INDEXED 1
+#define INDEX uchar /* register type of W positions */
 #define IS_FLOAT 1
 #define LOWEST (-INFINITY) /* what every other value replaces */
 #define DIMS 2
@@ -42,6 +46,7 @@
 #define INCLUDE_PAD 0 /* count those of the padding too */
 static inline float LOAD_X(uint n, uint c, uint i1, uint i2, HOOK_PARAMS) { return h0[((n * CHANNELS + c) * IN_1 + i1) * IN_2 + i2]; }
 static inline void STORE(float y, uint n, uint c, uint o1, uint o2, HOOK_PARAMS) { h1[((n * CHANNELS + c) * OUT_1 + o1) * OUT_2 + o2] = y; }
+static inline void STORE_INDEX(uchar at, uint n, uint c, uint o1, uint o2, HOOK_PARAMS) { h2[((n * CHANNELS + c) * OUT_1 + o1) * OUT_2 + o2] = at; }
 #endif
 
 #define CAT_(x, y) x##y
@@ -49,9 +54,13 @@ static inline void STORE(float y, uint n, uint c, uint o1, uint o2, HOOK_PARAMS)
 #if W == 1
 #define LOAD LOAD_X
 #define FINISH STORE
+#define FINISH_INDEX STORE_INDEX
+#define I int
 #else
 #define LOAD CAT(LOAD_X, W)
 #define FINISH CAT(STORE, W)
+#define FINISH_INDEX CAT(STORE_INDEX, W)
+#define I CAT(int, W)
 #endif
 #if DIMS == 1
 #define AT(a, b, c) (uint)(c)
@@ -77,6 +86,10 @@ kernel void KERNEL(HOOK_PARAMS)
     {
 #if MAXIMUM
         T acc = (T)(LOWEST);
+#if INDEXED
+        I best = (I)0;
+        int first = 1;
+#endif
 #else
         T acc = (T)0;
 #endif
@@ -103,6 +116,16 @@ kernel void KERNEL(HOOK_PARAMS)
                     const T x = LOAD(n, c, AT(i0, i1, i2), HOOK_ARGS);
 #if !MAXIMUM
                     acc += x;
+#elif INDEXED
+                    const int tap = (k0 * KERNEL_1 + k1) * KERNEL_2 + k2;
+#if IS_FLOAT
+                    const M larger = x > acc || (isnan(x) && !isnan(acc));
+#else
+                    const M larger = x > acc;
+#endif
+                    acc = larger ? x : acc;
+                    best = CAT(convert_, I)(larger) || (I)first ? (I)tap : best; /* the first tap counts even if it is the lowest there is */
+                    first = 0;
 #elif IS_FLOAT
                     acc = x > acc || isnan(x) ? x : acc;
 #else
@@ -119,6 +142,9 @@ kernel void KERNEL(HOOK_PARAMS)
         acc /= (T)(E)(KERNEL_0 * KERNEL_1 * KERNEL_2);
 #endif
         FINISH(acc, n, c, AT(o0, o1, o2), HOOK_ARGS);
+#if INDEXED
+        FINISH_INDEX(CAT(convert_, INDEX)(best), n, c, AT(o0, o1, o2), HOOK_ARGS);
+#endif
     }
 }
 
@@ -126,5 +152,7 @@ kernel void KERNEL(HOOK_PARAMS)
 #undef CAT
 #undef LOAD
 #undef FINISH
+#undef FINISH_INDEX
+#undef I
 #undef AT
 #undef COUNTS

@@ -1,12 +1,12 @@
 /* Gradients of pooling: every element of dx gathers from the windows it is in, so that nothing is added atomically.
- * Largest: dx gets a window's dy where x is the first, in row-major order, that equals y. Average: dy / divisor of each window.
+ * Largest: dx gets a window's dy at the tap that the window's index names. Average: dy / divisor of each window.
  * ROWS 1 (CPU): one item computes a row for W neighbouring channels. Range (rows, CHANNELS / W, BATCH), groups of one item.
  * ROWS 0: one item a position (W = 1). Range: BATCH * CHANNELS * positions, 64 items a group.
- * Positions are those of dx; with CELLS, windows of the largest do not overlap, and a position is a window's cell of dx: each x is read once. */
+ * Positions are those of dx; with CELLS, windows of the largest do not overlap, and a position is a window's cell of dx: each index is read once. */
 #ifndef KERNEL /* Defaults, so that this file parses on its own. */
 #define KERNEL pool_grad
-#define HOOK_PARAMS global float *h0, global float *h1, global float *h2, global float *h3
-#define HOOK_ARGS h0, h1, h2, h3
+#define HOOK_PARAMS global uchar *h0, global float *h1, global float *h2
+#define HOOK_ARGS h0, h1, h2
 #define T float  /* register type of W elements */
 #define E float  /* one of them */
 #define M int    /* what comparing two T gives */
@@ -44,22 +44,19 @@
 #define INSIDE 1      /* no window reaches outside x */
 #define DIVISOR 0     /* 0: count the taps */
 #define INCLUDE_PAD 0 /* count those of the padding too */
-static inline float LOAD_X(uint n, uint c, uint i1, uint i2, HOOK_PARAMS) { return h0[((n * CHANNELS + c) * IN_1 + i1) * IN_2 + i2]; }
-static inline float LOAD_Y(uint n, uint c, uint o1, uint o2, HOOK_PARAMS) { return h1[((n * CHANNELS + c) * OUT_1 + o1) * OUT_2 + o2]; }
-static inline float LOAD_DY(uint n, uint c, uint o1, uint o2, HOOK_PARAMS) { return h2[((n * CHANNELS + c) * OUT_1 + o1) * OUT_2 + o2]; }
-static inline void STORE(float dx, uint n, uint c, uint i1, uint i2, HOOK_PARAMS) { h3[((n * CHANNELS + c) * IN_1 + i1) * IN_2 + i2] = dx; }
+static inline uchar LOAD_INDEX(uint n, uint c, uint o1, uint o2, HOOK_PARAMS) { return h0[((n * CHANNELS + c) * OUT_1 + o1) * OUT_2 + o2]; }
+static inline float LOAD_DY(uint n, uint c, uint o1, uint o2, HOOK_PARAMS) { return h1[((n * CHANNELS + c) * OUT_1 + o1) * OUT_2 + o2]; }
+static inline void STORE(float dx, uint n, uint c, uint i1, uint i2, HOOK_PARAMS) { h2[((n * CHANNELS + c) * IN_1 + i1) * IN_2 + i2] = dx; }
 #endif
 
 #define CAT_(x, y) x##y
 #define CAT(x, y) CAT_(x, y)
 #if W == 1
-#define X LOAD_X
-#define Y LOAD_Y
+#define INDEX LOAD_INDEX
 #define DY LOAD_DY
 #define FINISH STORE
 #else
-#define X CAT(LOAD_X, W)
-#define Y CAT(LOAD_Y, W)
+#define INDEX CAT(LOAD_INDEX, W)
 #define DY CAT(LOAD_DY, W)
 #define FINISH CAT(STORE, W)
 #endif
@@ -70,8 +67,6 @@ static inline void STORE(float dx, uint n, uint c, uint i1, uint i2, HOOK_PARAMS
 #else
 #define AT(a, b, c) (uint)(a), (uint)(b), (uint)(c)
 #endif
-/* x is the window's largest: NaN is if y is. */
-#define IS_BEST(x, y) ((x) == (y) || (isnan(x) && isnan(y)))
 /* The window at o along axis d that reads i by tap k, if there is one: o in range and no remainder. */
 #define WINDOW(d, i, k) (((i) + PAD_##d - (k) * DILATION_##d) / STRIDE_##d)
 #define HAS_WINDOW(d, i, k) \
@@ -93,29 +88,21 @@ kernel void KERNEL(HOOK_PARAMS)
     {
 #if CELLS
         const int whole = p0 < OUT_0 && p1 < OUT_1 && p2 < OUT_2; /* else a rest that no window reads */
-        T best = (T)0, dy = (T)0;
-        M open = (M)-1; /* no tap was the best so far */
+        M best = (M)-1;
+        T dy = (T)0;
         if (whole) {
-            best = Y(n, c, AT(p0, p1, p2), HOOK_ARGS);
+            best = CAT(convert_, M)(INDEX(n, c, AT(p0, p1, p2), HOOK_ARGS));
             dy = DY(n, c, AT(p0, p1, p2), HOOK_ARGS);
         }
         for (int i0 = p0 * KERNEL_0; i0 < min((p0 + 1) * KERNEL_0, IN_0); i0++)
             for (int i1 = p1 * KERNEL_1; i1 < min((p1 + 1) * KERNEL_1, IN_1); i1++)
                 for (int i2 = p2 * KERNEL_2; i2 < min((p2 + 1) * KERNEL_2, IN_2); i2++) {
-                    T dx = (T)0;
-                    if (whole) {
-                        const T x = X(n, c, AT(i0, i1, i2), HOOK_ARGS);
-                        const M hit = open && IS_BEST(x, best);
-                        dx = hit ? dy : dx;
-                        open = open && !hit;
-                    }
-                    FINISH(dx, n, c, AT(i0, i1, i2), HOOK_ARGS);
+                    const int tap = ((i0 - p0 * KERNEL_0) * KERNEL_1 + i1 - p1 * KERNEL_1) * KERNEL_2 + i2 - p2 * KERNEL_2;
+                    const M hit = best == (M)tap;
+                    FINISH(hit ? dy : (T)0, n, c, AT(i0, i1, i2), HOOK_ARGS);
                 }
 #else
         T acc = (T)0;
-#if MAXIMUM
-        const T x = X(n, c, AT(p0, p1, p2), HOOK_ARGS);
-#endif
         for (int k0 = 0; k0 < KERNEL_0; k0++) {
             if (!HAS_WINDOW(0, p0, k0))
                 continue;
@@ -128,9 +115,9 @@ kernel void KERNEL(HOOK_PARAMS)
                     if (!HAS_WINDOW(2, p2, k2))
                         continue;
                     const int o2 = WINDOW(2, p2, k2);
+                    (void)o0, (void)o1; /* fewer dimensions have no use for them */
 #if MAXIMUM
-                    const T best = Y(n, c, AT(o0, o1, o2), HOOK_ARGS);
-                    M hit = IS_BEST(x, best);
+                    const M hit = CAT(convert_, M)(INDEX(n, c, AT(o0, o1, o2), HOOK_ARGS)) == (M)((k0 * KERNEL_1 + k1) * KERNEL_2 + k2);
 #if W > 1
                     if (!any(hit))
                         continue;
@@ -138,18 +125,6 @@ kernel void KERNEL(HOOK_PARAMS)
                     if (!hit)
                         continue;
 #endif
-                    /* An earlier tap of the window may be as large. */
-                    const int taps = (k0 * KERNEL_1 + k1) * KERNEL_2 + k2;
-                    for (int k = 0; k < taps; k++) {
-                        const int i0 = TAP(0, o0, k / (KERNEL_1 * KERNEL_2)), i1 = TAP(1, o1, k / KERNEL_2 % KERNEL_1), i2 = TAP(2, o2, k % KERNEL_2);
-                        (void)i0, (void)i1; /* fewer dimensions have no use for them */
-#if !INSIDE
-                        if ((uint)i0 >= IN_0 || (uint)i1 >= IN_1 || (uint)i2 >= IN_2)
-                            continue;
-#endif
-                        const T before = X(n, c, AT(i0, i1, i2), HOOK_ARGS);
-                        hit = hit && !IS_BEST(before, best);
-                    }
                     const T dy = DY(n, c, AT(o0, o1, o2), HOOK_ARGS);
                     acc += hit ? dy : (T)0;
 #else
@@ -180,12 +155,10 @@ kernel void KERNEL(HOOK_PARAMS)
 
 #undef CAT_
 #undef CAT
-#undef X
-#undef Y
+#undef INDEX
 #undef DY
 #undef FINISH
 #undef AT
-#undef IS_BEST
 #undef WINDOW
 #undef HAS_WINDOW
 #undef TAP

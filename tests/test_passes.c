@@ -155,6 +155,94 @@ static void simplify_joins_movement(void **state)
                    "output \"cast\" = %0\n");
 }
 
+typedef struct pooling {
+    tern_shape x;
+    int64_t kernel[2], strides[2], pads[4];
+    bool parts; /* windows do not overlap */
+} pooling;
+
+/* relu, max_pool, and the gradients of its input and of a bias before it. */
+static tern_graph *pooled_training(const pooling *p)
+{
+    tern_graph *g = new_graph();
+    tern_value x = input(g, "x", &p->x), dy, y[2];
+    tern_value r = tern__unary(g, "relu", tern__add_scalar(g, x, -2.2)); /* whole windows of zeroes occur */
+    const tern_attr *attrs = TERN_ATTRS(TERN_INTS("kernel", p->kernel, 2), TERN_INTS("strides", p->strides, 2), TERN_INTS("pads", p->pads, 4));
+    tern_graph_add_n(g, "max_pool", &r, 1, attrs, y, 2);
+    assert_ok(tern_graph_check(g));
+    const tern_shape s = *tern__shape_of(g, y[0]);
+    dy = input(g, "dy", &s);
+    tern_value d = tern_graph_op2(g, "max_pool_grad", y[1], dy,
+                                  TERN_ATTRS(TERN_INTS("kernel", p->kernel, 2), TERN_INTS("strides", p->strides, 2), TERN_INTS("pads", p->pads, 4),
+                                             TERN_INTS("input_shape", p->x.dim + 2, 2)));
+    tern_value dx = tern__where(g, tern__compare(g, "greater", r, 0), d, tern__like(g, d, 0));
+    tern_graph_output(g, "dx", dx);
+    tern_graph_output(g, "db", tern__sum_axes(g, dx, 1u | 4u | 8u, false));
+    assert_ok(tern_graph_check(g));
+    return g;
+}
+
+/* The node that makes output i, behind movement. */
+static const tern__node *maker(const tern_graph *g, int i)
+{
+    const tern__node *n = tern__producer(g, g->outputs[i].value);
+    while (n->op->trait == TERN__MOVEMENT)
+        n = tern__producer(g, n->in[0]);
+    return n;
+}
+
+/* The rectifier's mask is taken where the pooled gradient still is small, and so is the bias' sum if no two windows add up. */
+static void simplify_masks_pooled_gradients(void **state)
+{
+    (void)state;
+    static const pooling cases[] = {
+        {{4, {2, 3, 6, 4}}, {2, 2}, {2, 2}, {0}, true},
+        {{4, {2, 3, 7, 5}}, {2, 2}, {2, 2}, {0}, true}, /* a rest that no window reads */
+        {{4, {2, 3, 7, 5}}, {3, 3}, {2, 2}, {1, 1, 1, 1}, false},
+    };
+    for (int i = 0; i < TERN_COUNT(cases); i++) {
+        tern_graph *g = pooled_training(&cases[i]), *out = NULL;
+        assert_ok(tern__pass_simplify.run(g, &out));
+        assert_ok(tern__graph_verify(out));
+        const tern__node *d = maker(out, 0), *sum = maker(out, 1);
+        assert_string_equal(d->op->name, "max_pool_grad");
+        assert_string_equal(tern__producer(out, d->in[1])->op->name, "where");
+        assert_string_equal(sum->op->name, "sum");
+        assert_string_equal(tern__producer(out, sum->in[0])->op->name, cases[i].parts ? "where" : "max_pool_grad");
+        assert_same_results(g, out, 1e-6);
+        tern_graph_destroy(out);
+        tern_graph_destroy(g);
+    }
+}
+
+/* A mask of another value, other windows, or a sum over rows only: the rules keep away. */
+static void simplify_leaves_other_pooled_gradients(void **state)
+{
+    (void)state;
+    tern_graph *g = new_graph(), *out = NULL;
+    const int64_t two[] = {2, 2}, one[] = {1, 1}, eight[] = {8, 8}, seven[] = {7, 7};
+    tern_value x = input(g, "x", SHAPE(1, 2, 8, 8)), z = input(g, "z", SHAPE(1, 2, 8, 8)), dy = input(g, "dy", SHAPE(1, 2, 4, 4)), y[2];
+    tern_graph_add_n(g, "max_pool", &x, 1, TERN_ATTRS(TERN_INTS("kernel", two, 2), TERN_INTS("strides", two, 2)), y, 2);
+    tern_value d = tern_graph_op2(g, "max_pool_grad", y[1], dy, TERN_ATTRS(TERN_INTS("kernel", two, 2), TERN_INTS("strides", two, 2), TERN_INTS("input_shape", eight, 2)));
+    tern_value other = tern_graph_op2(g, "max_pool_grad", y[1], dy, TERN_ATTRS(TERN_INTS("kernel", two, 2), TERN_INTS("strides", two, 2), TERN_INTS("dilations", one, 2), TERN_INTS("input_shape", eight, 2)));
+    tern_value small = tern_graph_op2(g, "max_pool_grad", y[1], dy, TERN_ATTRS(TERN_INTS("kernel", one, 2), TERN_INTS("strides", two, 2), TERN_INTS("input_shape", seven, 2)));
+    tern_graph_output(g, "a", tern__where(g, tern__compare(g, "greater", z, 0), d, tern__like(g, d, 0)));
+    tern_graph_output(g, "b", tern__where(g, tern__compare(g, "greater", x, 1), d, tern__like(g, d, 0)));
+    tern_graph_output(g, "c", tern__where(g, tern__compare(g, "greater", x, 0), d, tern__like(g, d, 1)));
+    tern_graph_output(g, "d", tern__where(g, tern__compare(g, "greater", x, 0), other, tern__like(g, d, 0)));
+    tern_graph_output(g, "e", tern__sum_axes(g, d, 8u, true));
+    tern_graph_output(g, "f", tern__sum_axes(g, small, 15u, true));
+    assert_ok(tern_graph_check(g));
+    assert_ok(tern__pass_simplify.run(g, &out));
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(maker(out, i)->op->name, "where");
+    for (int i = 4; i < 6; i++)
+        assert_string_equal(tern__producer(out, maker(out, i)->in[0])->op->name, "max_pool_grad");
+    assert_same_results(g, out, 1e-6);
+    tern_graph_destroy(out);
+    tern_graph_destroy(g);
+}
+
 static void cse_computes_once(void **state)
 {
     (void)state;
@@ -363,6 +451,8 @@ int main(void)
         cmocka_unit_test(simplify_drops_neutral_numbers),
         cmocka_unit_test(simplify_keeps_what_has_meaning),
         cmocka_unit_test(simplify_joins_movement),
+        cmocka_unit_test(simplify_masks_pooled_gradients),
+        cmocka_unit_test(simplify_leaves_other_pooled_gradients),
         cmocka_unit_test(cse_computes_once),
         cmocka_unit_test(dce_drops_the_unused),
         cmocka_unit_test(bnfold_folds_scales_and_shifts),

@@ -198,6 +198,70 @@ static void random_numbers(void **state)
     check_all(g, 0, 1e-4);
 }
 
+/* An anchor of two results, each with ops behind it, used together or alone: what nobody wants is not made. */
+static void two_results(void **state)
+{
+    (void)state;
+    const int64_t three[] = {3, 3}, two[] = {2, 2}, ones[] = {1, 1, 1, 1};
+    static const int wants[] = {1, 2, 4, 15};
+    tern_device *devices[] = {device_of("cpu"), device_of("simt")};
+    for (int i = 0; i < 4; i++) {
+        const int wanted = wants[i];
+        tern_graph *g = graph();
+        tern_value x = input(g, "x", TERN_F32, shape(4, 2, 16, 9, 8)), w = input(g, "w", TERN_F32, shape(4, 16, 16, 1, 1)), y[2];
+        tern_value c = tern_graph_op2(g, "conv", x, w, NULL);
+        tern_graph_add_n(g, "max_pool", &c, 1, TERN_ATTRS(TERN_INTS("kernel", three, 2), TERN_INTS("strides", two, 2), TERN_INTS("pads", ones, 4)), y, 2);
+        tern_value at = tern_graph_op1(g, "cast", y[1], TERN_ATTRS(TERN_STRING("to", "f32")));
+        if (wanted & 1)
+            tern_graph_output(g, "y", tern_graph_op1(g, "relu", y[0], NULL));
+        if (wanted & 2)
+            tern_graph_output(g, "at", tern_graph_op1(g, "sqrt", at, NULL));
+        if (wanted & 4)
+            tern_graph_output(g, "both", tern_graph_op2(g, "mul", y[0], at, NULL));
+        if (wanted & 8) {
+            tern_graph_output(g, "y0", y[0]);
+            tern_graph_output(g, "y1", y[1]);
+        }
+        for (int f = 0; f < 2; f++)
+            check_session(devices[f], g, NULL, 1, 1e-4);
+        tern_graph_destroy(g);
+    }
+    for (int f = 0; f < 2; f++)
+        tern_device_close(devices[f]);
+}
+
+static bool has(tern_session *s, const char *text)
+{
+    return strstr(tern_session_source(s), text) != NULL;
+}
+
+/* Inference does not write positions; training reads back no more than those. */
+static void positions_only_for_training(void **state)
+{
+    (void)state;
+    const int64_t two[] = {2, 2};
+    tern_graph *g = graph();
+    tern_value x = input(g, "x", TERN_F32, shape(4, 2, 16, 8, 8)), w = input(g, "w", TERN_F32, shape(4, 16, 16, 1, 1));
+    tern_value r = tern_graph_op1(g, "relu", tern_graph_op2(g, "conv", x, w, NULL), NULL), d;
+    tern_value y = tern_graph_op1(g, "max_pool", r, TERN_ATTRS(TERN_INTS("kernel", two, 2), TERN_INTS("strides", two, 2)));
+    tern_value sum = tern_graph_op1(g, "sum", tern_graph_op2(g, "mul", y, y, NULL), TERN_ATTRS(TERN_INT("keepdims", 0)));
+    tern_graph_output(g, "sum", sum);
+    MUST(tern_graph_check(g));
+    tern_device *dev = device_of("cpu");
+    for (int train = 0; train < 2; train++) {
+        if (train) {
+            MUST(tern_graph_gradients(g, sum, &w, 1, &d));
+            tern_graph_output(g, "dw", d);
+        }
+        tern_session *s = NULL;
+        MUST(tern_session_create(dev, g, NULL, &s));
+        assert_int_equal(has(s, "_STORE_INDEX"), train);
+        tern_session_destroy(s);
+    }
+    tern_device_close(dev);
+    check_all(g, 0, 1e-4);
+}
+
 /* Tensors without elements, and sums over none. */
 static void empty(void **state)
 {
@@ -219,6 +283,7 @@ int main(void)
         cmocka_unit_test(pointwise_chain), cmocka_unit_test(broadcasting), cmocka_unit_test(softmax_is_one_kernel), cmocka_unit_test(reductions),
         cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),              cmocka_unit_test(storage_types),
         cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty),
+        cmocka_unit_test(two_results),     cmocka_unit_test(positions_only_for_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

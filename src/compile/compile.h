@@ -26,6 +26,7 @@ struct tern__kern {
     unsigned char uses[48];      /* which params are taken (fused kernels) */
     bool load_reads[48];         /* params that load hooks read */
     uint64_t in_place[48];       /* see tern__fused_code */
+    bool stores;                 /* has a store hook */
     tern__kern_arg *args;        /* fixed ones; for fused kernels those after the params */
     int n_args, cap_args;
     int dims;

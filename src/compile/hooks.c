@@ -86,6 +86,57 @@ static tern__body *hook_body(tern__kern *k)
     return b;
 }
 
+/* Is w output v of the anchor, or computed from it inside the group? marks: room for a flag per node of the graph. */
+static bool comes_from(const tern__lower *l, tern_value w, tern_value v, char *marks)
+{
+    const tern_graph *g = l->c->g;
+    const int anchor = tern__value_at(g, v)->node, last = tern__value_at(g, w)->node;
+    if (w == v || last <= anchor)
+        return w == v;
+    for (int i = anchor + 1; i <= last; i++) {
+        const tern__node *n = g->nodes[i];
+        marks[i] = 0;
+        for (int k = 0; k < n->n_in && tern__group_inside(l, n->out[0]); k++) {
+            const tern_value x = n->in[k];
+            if (x == TERN_NONE || tern__value_at(g, x)->kind != TERN__VALUE_NODE)
+                continue;
+            marks[i] |= x == v || (tern__value_at(g, x)->node > anchor && marks[tern__value_at(g, x)->node]);
+        }
+    }
+    return marks[last];
+}
+
+/* Is result w of the group stored by the hook of the anchor's output v? The first output's hook takes what comes from none. Something that
+ * comes from two is stored by both hooks, and either fails, since it has only one of the registers. */
+static bool is_stored_with(const tern__lower *l, tern_value w, tern_value v, char *marks)
+{
+    const tern__node *n = tern__producer(l->c->g, v);
+    if (n->n_out == 1 || comes_from(l, w, v, marks))
+        return true;
+    for (int i = 0; i < n->n_out; i++)
+        if (comes_from(l, w, n->out[i], marks))
+            return false;
+    return v == n->out[0];
+}
+
+static char *new_marks(const tern__lower *l)
+{
+    char *marks = tern__alloc((size_t)l->c->g->n_nodes);
+    if (!marks)
+        tern__fail(TERN_E_NOMEM, "codegen: %d flags", l->c->g->n_nodes);
+    return marks;
+}
+
+bool tern__lower_is_wanted(const tern__lower *l, tern_value v)
+{
+    char *marks = new_marks(l);
+    bool wanted = !marks; /* without memory lowering fails anyway */
+    for (int i = 0; i < l->group->n_outs && !wanted; i++)
+        wanted = comes_from(l, l->group->outs[i], v, marks);
+    tern__free(marks);
+    return wanted;
+}
+
 /* The body that finishes v: stores of everything the group keeps that has v's shape. */
 static tern__body *store_body(tern__kern *k, tern_value v, const tern__hook_axis *axes, int lane, int *n_axes)
 {
@@ -97,11 +148,17 @@ static tern__body *store_body(tern__kern *k, tern_value v, const tern__hook_axis
     hook_coords(b, tern__shape_of(g, v), axes, lane, coord, n_axes);
     tern__body_preset(b, v, coord, "acc", true, ~0u);
     tern__group *gr = k->l->group;
-    for (int i = 0; i < gr->n_outs; i++) {
+    char *marks = new_marks(k->l);
+    if (!marks)
+        k->failed = true;
+    for (int i = 0; i < gr->n_outs && marks; i++) {
+        if (!is_stored_with(k->l, gr->outs[i], v, marks))
+            continue;
         if (!tern__shape_equal(tern__shape_of(g, gr->outs[i]), tern__shape_of(g, v)))
             tern__body_fail(b, "a result of another shape than the anchor's");
         tern__body_store(b, gr->outs[i], coord, tern__body_value(b, gr->outs[i], coord));
     }
+    tern__free(marks);
     return b;
 }
 
@@ -141,10 +198,13 @@ void tern__kern_store(tern__kern *k, const char *name, tern_value v, const tern_
         }
         tern__str_add(&k->hooks, "}\n");
     }
-    if (!k->failed) {
+    if (!k->failed && !k->stores) {
         tern__body *one[1] = {b};
         tern__find_in_place(one, 1, &k->params, k->l->c->g, k->in_place);
+    } else { /* what one hook overwrites the other may still want */
+        memset(k->in_place, 0, sizeof k->in_place);
     }
+    k->stores = true;
     tern__free(b);
 }
 

@@ -37,6 +37,8 @@ const tern_graph *tern__lower_graph(const tern__lower *l);
 const tern__type *tern__lower_type(const tern__lower *l, tern_value v);
 /* True if v holds the same bytes in every run (constants; frozen weights): what is derived from it can be made once. */
 bool tern__lower_is_constant(const tern__lower *l, tern_value v);
+/* Does anybody want the anchor's output v, or what the group computes from it? If not it need not be made. */
+bool tern__lower_is_wanted(const tern__lower *l, tern_value v);
 
 /* --- Kernels ---
  * A kernel's text is: the lib headers, the defines, the hook functions, then kernels/TEMPLATE, which defines one kernel named
@@ -72,7 +74,8 @@ typedef struct tern__hook_axis {
  *     void STORE(T acc, uint c0, uint c1, ... , HOOK_ARGS)          (width 1)
  *     void STOREW(TW acc, uint c0, ... , HOOK_ARGS)                 (width W = 4, 8 or 16; coordinate `lane` names the first of W neighbours)
  * named NAME and NAME<W>, which finish the anchor's output v: epilogue ops, conversion, stores of every result the group keeps.
- * acc is in v's register type (float for f32/f16/bf16, else the dtype's own). widths: bit mask, e.g. 1|16. */
+ * acc is in v's register type (float for f32/f16/bf16, else the dtype's own). widths: bit mask, e.g. 1|16.
+ * An anchor of several outputs has a hook for each; a result of the group belongs to the hook of the output that it is computed from. */
 void tern__kern_store(tern__kern *k, const char *name, tern_value v, const tern__hook_axis *axes, int lane, unsigned widths);
 
 /* Defines T NAME(uint c0, ..., HOOK_ARGS) and NAME<W>: v's element(s) at the coordinates, in register type, computing whatever

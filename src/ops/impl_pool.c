@@ -68,9 +68,15 @@ static const char *lowest(tern_dtype t)
     }
 }
 
+static void define_index(tern__kern *k, tern_dtype t, int width)
+{
+    tern__kern_define(k, "INDEX", width > 1 ? "%s%d" : "%s", tern__reg_type(t), width);
+}
+
 static void define_types(tern__kern *k, tern_dtype t, int width)
 {
-    const char *reg = tern__reg_type(t), *mask = t == TERN_F64 && width > 1 ? "long" : "int";
+    static const char *const masks[] = {[1] = "char", [2] = "short", [4] = "int", [8] = "long"};
+    const char *reg = tern__reg_type(t), *mask = width == 1 || (tern__dtype_is(t, TERN__T_FLOAT) && t != TERN_F64) ? "int" : masks[tern_dtype_size(t)];
     tern__kern_define(k, "E", "%s", reg);
     if (width > 1) {
         tern__kern_define(k, "T", "%s%d", reg, width);
@@ -118,11 +124,11 @@ static void load_hook(tern__kern *k, const char *name, tern_value v, const tern_
     tern__kern_load(k, name, v, axes, width > 1 ? 1 : -1, 1u | (unsigned)width);
 }
 
-static void store_hook(tern__kern *k, tern_value v, const tern__spatial *sp, int width)
+static void store_hook(tern__kern *k, const char *name, tern_value v, const tern__spatial *sp, int width)
 {
     tern__hook_axis axes[6];
     hook_axes(sp, width, axes);
-    tern__kern_store(k, "STORE", v, axes, width > 1 ? 1 : -1, 1u | (unsigned)width);
+    tern__kern_store(k, name, v, axes, width > 1 ? 1 : -1, 1u | (unsigned)width);
 }
 
 static tern_status range(tern__kern *k, const tern__spatial *sp, const int64_t positions[3], int width)
@@ -148,7 +154,13 @@ static tern_status lower_pool(tern__lower *l, const tern__node *n, const tern__s
     tern__cpu_define(k, "IS_FLOAT", tern__dtype_is(t, TERN__T_FLOAT));
     tern__kern_define(k, "LOWEST", "%s", lowest(t));
     load_hook(k, "LOAD_X", n->in[0], sp, width);
-    store_hook(k, n->out[0], sp, width);
+    store_hook(k, "STORE", n->out[0], sp, width);
+    const bool indexed = n->n_out > 1 && tern__lower_is_wanted(l, n->out[1]);
+    tern__cpu_define(k, "INDEXED", indexed);
+    if (indexed) {
+        define_index(k, tern__lower_type(l, n->out[1])->dtype, width);
+        store_hook(k, "STORE_INDEX", n->out[1], sp, width);
+    }
     return range(k, sp, sp->out, width);
 }
 
@@ -165,12 +177,10 @@ static tern_status lower_grad(tern__lower *l, const tern__node *n, const tern__s
     define_windows(k, n, sp);
     define_axes(k, "POSITIONS", positions);
     tern__cpu_define(k, "CELLS", cells);
-    if (is_max(n)) {
-        load_hook(k, "LOAD_X", n->in[0], sp, width);
-        load_hook(k, "LOAD_Y", n->in[1], sp, width);
-    }
-    load_hook(k, "LOAD_DY", n->in[is_max(n) ? 2 : 0], sp, width);
-    store_hook(k, n->out[0], sp, width);
+    if (is_max(n))
+        load_hook(k, "LOAD_INDEX", n->in[0], sp, width);
+    load_hook(k, "LOAD_DY", n->in[is_max(n) ? 1 : 0], sp, width);
+    store_hook(k, "STORE", n->out[0], sp, width);
     return range(k, sp, positions, width);
 }
 
@@ -240,7 +250,9 @@ static bool comes_blocked(const tern_graph *g, tern_value v, int depth)
     const tern__node *p = tern__producer(g, v);
     if (!p || depth > 32)
         return false;
-    if (p->op->trait == TERN__CONTRACTION || p->op->trait == TERN__WINDOW || is_grad(p))
+    if (p->op->trait == TERN__WINDOW || (is_grad(p) && p->op->trait != TERN__CONTRACTION))
+        return comes_blocked(g, p->in[0], depth + 1);
+    if (p->op->trait == TERN__CONTRACTION)
         return tern__shape_of(g, v)->rank >= 3 && p->op->impls != NULL && strcmp(p->op->name, "matmul") != 0;
     if (p->op->trait != TERN__POINTWISE)
         return false;
@@ -262,6 +274,6 @@ static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *b
 
 const tern__impl tern__impl_pool_rows = {.name = "cpu_rows", .accept = accept_rows, .lower = lower_rows, .prologue = 1, .blocked = blocked};
 const tern__impl tern__impl_pool_items = {.name = "items", .accept = accept_items, .lower = lower_items, .prologue = 1};
-/* x of the largest is read more than once; dy of every window once, or nearly. */
-const tern__impl tern__impl_max_pool_grad_rows = {.name = "cpu_rows", .accept = accept_rows, .lower = lower_rows, .prologue = 4, .blocked = blocked};
-const tern__impl tern__impl_max_pool_grad_items = {.name = "items", .accept = accept_items, .lower = lower_items, .prologue = 4};
+/* The positions come from memory; dy may be computed on the way, being read once for every window, or nearly. */
+const tern__impl tern__impl_max_pool_grad_rows = {.name = "cpu_rows", .accept = accept_rows, .lower = lower_rows, .prologue = 2, .blocked = blocked};
+const tern__impl tern__impl_max_pool_grad_items = {.name = "items", .accept = accept_items, .lower = lower_items, .prologue = 2};

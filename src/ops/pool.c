@@ -1,6 +1,8 @@
 /* What pooling ops share: attributes and counts. */
 #include "ops/pool.h"
 
+#include <inttypes.h>
+
 /* Taps along axis d that lie in [lo, hi). */
 static int64_t taps(const tern__spatial *sp, int d, int64_t o, int64_t lo, int64_t hi)
 {
@@ -22,6 +24,16 @@ int64_t tern__average_count(const tern__node *n, const tern__spatial *sp, const 
     for (int d = 0; d < 3; d++)
         count *= include ? taps(sp, d, o[d], -sp->pad[d], sp->in[d] + sp->pad_end[d]) : taps(sp, d, o[d], 0, sp->in[d]);
     return TERN_MAX(count, 1);
+}
+
+tern_status tern__window_index(const tern__node *n, const tern__spatial *sp, tern_dtype *t)
+{
+    const int64_t *k = sp->kernel;
+    if (k[0] > INT32_MAX / k[1] / k[2])
+        return tern__fail(TERN_E_SHAPE, "%s: a window of %" PRId64 " x %" PRId64 " x %" PRId64 " elements is too large to be numbered", n->op->name, k[0],
+                          k[1], k[2]);
+    *t = k[0] * k[1] * k[2] <= 256 ? TERN_U8 : TERN_I32;
+    return TERN_OK;
 }
 
 int64_t tern__pool_flops(const tern__node *n, const tern__type *in, const tern__type *out)

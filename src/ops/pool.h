@@ -28,6 +28,9 @@
  * in x and its padding. 1 where there is none, so that such a window gives 0. */
 int64_t tern__average_count(const tern__node *n, const tern__spatial *sp, const int64_t o[3]);
 
+/* What holds the position of a window's largest element, row-major within the window: u8 while it can, else i32. */
+tern_status tern__window_index(const tern__node *n, const tern__spatial *sp, tern_dtype *t);
+
 /* One operation for each tap. */
 int64_t tern__pool_flops(const tern__node *n, const tern__type *in, const tern__type *out);
 

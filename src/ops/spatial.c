@@ -240,9 +240,9 @@ tern_status tern__pool_geometry(const tern__node *n, const tern__type *in, tern_
     if (count == 0)
         return tern__fail(TERN_E_INVALID, "%s: kernel is empty, but there are %d spatial dimensions", n->op->name, sp->n_dims);
     TERN_TRY(read_ints(n, TERN__POOL_KERNEL, sp->n_dims, 1, 1, sp->kernel));
-    const bool backward = strcmp(n->op->name, "average_pool_grad") == 0;
+    const bool of_max = strcmp(n->op->name, "max_pool_grad") == 0, backward = of_max || strcmp(n->op->name, "average_pool_grad") == 0;
     if (backward)
-        TERN_TRY(read_ints(n, TERN__POOL_INPUT_SHAPE, sp->n_dims, 1, 1, sp->in));
+        TERN_TRY(read_ints(n, of_max ? TERN__MAX_INPUT_SHAPE : TERN__POOL_INPUT_SHAPE, sp->n_dims, 1, 1, sp->in));
     else
         read_extents(&in[0].shape, sp->in);
     for (int d = 0; d < 3; d++) {

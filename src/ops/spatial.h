@@ -16,6 +16,7 @@ enum {
     TERN__POOL_INCLUDE_PAD = 5, /* average_pool, average_pool_grad */
     TERN__POOL_DIVISOR = 6,
     TERN__POOL_INPUT_SHAPE = 7, /* average_pool_grad: spatial extents of x */
+    TERN__MAX_INPUT_SHAPE = 5,  /* max_pool_grad: the same */
 };
 
 /* Missing dimensions come first and have extent 1: x is [batch, c_in, in[0], in[1], in[2]] for every rank, and y likewise. */

@@ -5,12 +5,13 @@
 #include "base/status.h"
 #include "ops/movement.h"
 #include "ops/op.h"
+#include "ops/pool.h"
 
 #include <math.h>
 #include <string.h>
 
 /* A node about to be made in g: the old node (op, attributes) over the new graph's inputs. Rules answer with a value of exactly this
- * type, or TERN_NONE to keep the node. No rule changes a result's bits, the sign of a zero apart. */
+ * type, or TERN_NONE to keep the node. No rule changes a result's bits, the sign of a zero and the order of a sum apart. */
 typedef struct site {
     tern_graph *g;
     const tern__node *n;
@@ -108,8 +109,50 @@ static tern_value negate(const site *s)
     return tern__made_by(s->g, s->in[0], "neg") ? tern__producer(s->g, s->in[0])->in[0] : TERN_NONE;
 }
 
+static bool same_ints(const tern__node *a, const tern__node *b, int slot)
+{
+    int m, n;
+    const int64_t *x = tern__attr_ints(a, slot, &m), *y = tern__attr_ints(b, slot, &n);
+    return m == n && (m == 0 || memcmp(x, y, (size_t)m * sizeof *x) == 0);
+}
+
+/* The max_pool whose gradient v is, through that pooling's own windows; NULL if it is no such thing. */
+static const tern__node *pooling_behind(const tern_graph *g, tern_value v)
+{
+    const tern__node *d = tern__made_by(g, v, "max_pool_grad") ? tern__producer(g, v) : NULL;
+    const tern__node *p = d && tern__made_by(g, d->in[0], "max_pool") ? tern__producer(g, d->in[0]) : NULL;
+    if (!p || d->in[0] != p->out[1] || !tern__shape_equal(tern__shape_of(g, v), tern__shape_of(g, p->in[0])))
+        return NULL;
+    for (int slot = TERN__SP_STRIDES; slot <= TERN__POOL_KERNEL; slot++)
+        if (!same_ints(d, p, slot))
+            return NULL;
+    return tern__attr_int(d, TERN__POOL_CEIL) == tern__attr_int(p, TERN__POOL_CEIL) ? p : NULL;
+}
+
+/* where(x > 0, max_pool_grad(index, dy), 0) with y, index = max_pool(x): only a window's largest element gets its dy, and y is that
+ * element, so dy is masked by y > 0 before it is spread. */
+static tern_value mask_pooled(const site *s)
+{
+    tern_graph *g = s->g;
+    double zero;
+    const tern__node *p = pooling_behind(g, s->in[1]);
+    if (!p || !tern__made_by(g, s->in[0], "greater") || !is_number(s, 2, 0) || !tern__shape_equal(tern__shape_of(g, s->in[1]), &s->type.shape))
+        return TERN_NONE;
+    const tern__node *mask = tern__producer(g, s->in[0]), *d = tern__producer(g, s->in[1]);
+    if (mask->in[0] != p->in[0] || !tern__number_of(g, mask->in[1], &zero) || zero != 0)
+        return TERN_NONE;
+    tern_value in[2] = {d->in[0]}, out = TERN_NONE;
+    in[1] = tern__where(g, tern__compare(g, "greater", p->out[0], 0), d->in[1], tern__like(g, d->in[1], 0));
+    if (tern_graph_check(g) == TERN_OK)
+        tern__graph_add_like(g, d, in, &out);
+    return out;
+}
+
 static tern_value where(const site *s)
 {
+    tern_value masked = mask_pooled(s);
+    if (masked != TERN_NONE || tern_graph_check(s->g) != TERN_OK)
+        return masked;
     double c;
     if (tern__number_of(s->g, s->in[0], &c))
         return operand(s, c != 0 ? 1 : 2);
@@ -218,13 +261,38 @@ static tern_value reduce(const site *s)
     return reshaped(s);
 }
 
+/* No element lies in two windows, and each window has one. */
+static bool windows_part(const tern_graph *g, const tern__node *pooling)
+{
+    tern__spatial sp;
+    if (tern__pool_geometry(pooling, tern__type_of(g, pooling->in[0]), &sp) != TERN_OK)
+        return false;
+    for (int d = 0; d < 3; d++)
+        if (sp.dilation[d] != 1 || sp.kernel[d] > sp.stride[d])
+            return false;
+    return true;
+}
+
+/* The sum over whole planes of a max_pool_grad is that of its dy, zeroes apart: each dy goes to one place. */
+static tern_value sum(const site *s)
+{
+    const tern_shape *x = tern__shape_of(s->g, s->in[0]);
+    unsigned mask = 0;
+    const tern__node *p = pooling_behind(s->g, s->in[0]);
+    if (!p || !windows_part(s->g, p) || tern__reduce_mask(s->n, x->rank, &mask) != TERN_OK || (mask | 3u) != (1u << x->rank) - 1)
+        return reduce(s);
+    tern_value out = TERN_NONE;
+    tern__graph_add_like(s->g, s->n, &tern__producer(s->g, s->in[0])->in[1], &out);
+    return out;
+}
+
 static const struct {
     const char *op;
     tern_value (*rule)(const site *s);
 } rules[] = {
     {"add", add},         {"cast", cast},      {"concat", concat}, {"div", divide},       {"expand", expand},    {"identity", pass_on},
     {"mean", reduce},     {"mul", mul},        {"neg", negate},    {"pad", pad},          {"pow", power},        {"prod", reduce},
-    {"reduce_max", reduce}, {"reduce_min", reduce}, {"slice", slice}, {"sub", sub},       {"sum", reduce},       {"transpose", transpose},
+    {"reduce_max", reduce}, {"reduce_min", reduce}, {"slice", slice}, {"sub", sub},       {"sum", sum},       {"transpose", transpose},
     {"where", where},
 };
 
