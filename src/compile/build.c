@@ -98,8 +98,19 @@ static tern_status assemble(tern_session *s)
     TERN_TRY(tern__print_needs(&c->needs, &s->source));
     for (int i = 0; i < c->n_groups; i++)
         for (int k = 0; k < c->groups[i]->n_kerns; k++)
-            TERN_TRY(tern__kern_text(c->groups[i]->kerns[k], c->g, &s->source));
+            if (!c->groups[i]->kerns[k]->call)
+                TERN_TRY(tern__kern_text(c->groups[i]->kerns[k], c->g, &s->source));
     return s->source.failed ? tern__fail(TERN_E_NOMEM, "session: no memory for the kernels' text") : TERN_OK;
+}
+
+/* Calls need none. */
+static bool has_kernels(const tern__compile *c)
+{
+    for (int i = 0; i < c->n_groups; i++)
+        for (int k = 0; k < c->groups[i]->n_kerns; k++)
+            if (!c->groups[i]->kerns[k]->call)
+                return true;
+    return false;
 }
 
 /* --- Slots --- */
@@ -149,6 +160,27 @@ static tern_status temp_slot(tern_session *s, bool prepare, int t, int *slot)
     }
     *slot = *at;
     return TERN_OK;
+}
+
+static tern_status add_call(tern_session *s, const tern__kern *k, int group)
+{
+    tern__plan *plan = k->prepare ? s->prepare : s->plan;
+    int *slots = tern__alloc_array((size_t)k->n_args + 1, sizeof *slots);
+    bool *writes = tern__alloc_array((size_t)k->n_args + 1, sizeof *writes);
+    tern_status st = slots && writes ? TERN_OK : tern__fail(TERN_E_NOMEM, "session: a call");
+    for (int i = 0; i < k->n_args && st == TERN_OK; i++) {
+        const tern__kern_arg *a = &k->args[i];
+        writes[i] = a->writes;
+        if (a->kind == TERN__KARG_VALUE)
+            st = value_slot(s, plan, k->prepare ? s->prepare_slot_of : s->slot_of, a->v, &slots[i]);
+        else
+            st = temp_slot(s, k->prepare, a->slot, &slots[i]);
+    }
+    if (st == TERN_OK)
+        st = tern__plan_add_call(plan, k->call, k->call_data, k->call_size, slots, writes, k->n_args, group);
+    tern__free(slots);
+    tern__free(writes);
+    return st;
 }
 
 static tern_status add_launch(tern_session *s, const tern__kern *k, int group)
@@ -209,7 +241,7 @@ static void last_reads(const tern_session *s, int *last)
                 if (kn->params.p[p].reads && (kn->template_name || kn->uses[p]))
                     last[root(s, kn->params.p[p].v)] = at;
             for (int a = 0; a < kn->n_args; a++)
-                if (kn->args[a].kind == TERN__KARG_VALUE)
+                if (kn->args[a].kind == TERN__KARG_VALUE && !kn->args[a].writes)
                     last[root(s, kn->args[a].v)] = at;
         }
     for (int i = 0; i < s->n_tail; i++)
@@ -341,7 +373,7 @@ static tern_status record(tern_session *s)
             if (!kn->prepare)
                 st = share_results(s, kn, at, last, taken, assigned);
             if (st == TERN_OK && !kn->empty)
-                st = add_launch(s, kn, i);
+                st = kn->call ? add_call(s, kn, i) : add_launch(s, kn, i);
         }
     if (st == TERN_OK)
         st = add_assign_copies(s, assigned);
@@ -486,7 +518,7 @@ tern_status tern__session_build(tern_session *s, const tern_graph *g, const tern
     TERN_TRY(tern__fuse(c, !tern__pass_disabled(p->disable, "fuse")));
     TERN_TRY(assemble(s));
     double build = now_s();
-    if (c->n_groups) {
+    if (has_kernels(c)) {
         TERN_TRY(tern__program_build(s->device, tern__str_text(&s->source), s->source.len, "-cl-std=CL1.2", &s->cached, &s->program));
         s->info.n_programs = 1;
         s->info.n_programs_cached = s->cached;

@@ -11,7 +11,7 @@
 /* A fixed argument of a template's kernel. */
 typedef struct tern__kern_arg {
     enum { TERN__KARG_VALUE, TERN__KARG_SLOT, TERN__KARG_SCALAR, TERN__KARG_LOCAL } kind;
-    tern_value v;
+    tern_value v;     /* VALUE; written if it is a call's result */
     int slot;         /* SLOT: index into the compile's slots */
     bool writes;
     uint8_t scalar[8];
@@ -31,6 +31,9 @@ struct tern__kern {
     int n_args, cap_args;
     int dims;
     size_t global[3], local[3];
+    tern__plan_call call;        /* not a kernel but this, with call_data */
+    void *call_data;
+    size_t call_size;
     bool prepare;                /* runs once at load time */
     bool empty;                  /* no items: nothing to launch */
     bool failed;

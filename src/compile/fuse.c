@@ -238,6 +238,8 @@ static tern_status try_merge(tern__compile *c, int a, int b, char *seen, int *st
 {
     *merged = false;
     tern__group *ga = c->groups[a], *gb = c->groups[b];
+    if ((ga->impl && ga->impl->alone) || (gb->impl && gb->impl->alone))
+        return TERN_OK;
     if ((ga->anchor >= 0 && gb->anchor >= 0) || ga->n_nodes + gb->n_nodes > MAX_GROUP_NODES)
         return TERN_OK;
     if ((ga->anchor >= 0 && has_reduction(c, gb)) || (gb->anchor >= 0 && has_reduction(c, ga)))

@@ -22,6 +22,11 @@ const tern_device_info *tern__lower_device(const tern__lower *l)
     return &l->c->device->info;
 }
 
+tern_device *tern__lower_open_device(const tern__lower *l)
+{
+    return l->c->device;
+}
+
 const tern_graph *tern__lower_graph(const tern__lower *l)
 {
     return l->c->g;
@@ -88,6 +93,7 @@ void tern__kern_destroy(tern__kern *k)
     tern__str_finish(&k->hooks);
     tern__str_finish(&k->code);
     tern__free(k->args);
+    tern__free(k->call_data);
     tern__free(k);
 }
 
@@ -129,6 +135,30 @@ void tern__kern_value(tern__kern *k, tern_value v)
         return;
     a->kind = TERN__KARG_VALUE;
     a->v = v;
+}
+
+void tern__kern_result(tern__kern *k, tern_value v)
+{
+    tern__kern_arg *a = new_arg(k);
+    if (!a)
+        return;
+    a->kind = TERN__KARG_VALUE;
+    a->v = v;
+    a->writes = true;
+}
+
+void tern__kern_call(tern__kern *k, tern__plan_call fn, const void *data, size_t size)
+{
+    if (!k || k->failed)
+        return;
+    k->call_data = tern__memdup(data, size);
+    if (!k->call_data) {
+        tern__fail(TERN_E_NOMEM, "compile: %zu bytes of a call", size);
+        k->failed = true;
+        return;
+    }
+    k->call = fn;
+    k->call_size = size;
 }
 
 void tern__kern_slot(tern__kern *k, int slot, bool writes)

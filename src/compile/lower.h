@@ -3,6 +3,7 @@
 #define TERN_COMPILE_LOWER_H
 
 #include "device/device.h"
+#include "exec/plan.h"
 #include "graph/graph.h"
 
 typedef struct tern__lower tern__lower; /* one group being lowered */
@@ -26,12 +27,15 @@ typedef struct tern__impl {
      * *block. NULL: everything plain. Asked by the layout pass before lowering. */
     unsigned prologue; /* bit i: operand i is only read through a load hook, so what makes it may be fused in */
     unsigned (*blocked)(const tern__layout_query *q, const tern__node *n, int *block);
+    bool alone; /* it has no hooks: nothing is ever fused with it */
 } tern__impl;
 
 
 /* --- Facts --- */
 tern__family tern__lower_family(const tern__lower *l);
 const tern_device_info *tern__lower_device(const tern__lower *l);
+/* The device itself, for libraries that work on its queue. */
+tern_device *tern__lower_open_device(const tern__lower *l);
 const tern_graph *tern__lower_graph(const tern__lower *l);
 /* Dtype, logical shape and layout of a value. */
 const tern__type *tern__lower_type(const tern__lower *l, tern_value v);
@@ -52,6 +56,11 @@ void tern__kern_slot(tern__kern *k, int slot, bool writes);
 void tern__kern_i32(tern__kern *k, int32_t x);
 void tern__kern_f32(tern__kern *k, float x);
 void tern__kern_local(tern__kern *k, size_t size_bytes);
+/* Instead of a kernel (template NULL): a call that enqueues by itself. It takes a copy of data, and as slots the kern's values and
+ * slots in their order. Nothing is printed for it and it has no hooks, so its implementation is `alone`. */
+void tern__kern_call(tern__kern *k, tern__plan_call fn, const void *data, size_t size);
+/* A fixed argument of a call that holds the anchor's output. */
+void tern__kern_result(tern__kern *k, tern_value v);
 /* ND-range; global is rounded up to a multiple of local. */
 void tern__kern_range(tern__kern *k, int dims, const size_t global[3], const size_t local[3]);
 
