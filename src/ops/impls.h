@@ -11,6 +11,10 @@ extern const tern__impl tern__impl_conv_simt;
 extern const tern__impl tern__impl_conv_grad_input_simt;
 extern const tern__impl tern__impl_conv_grad_weight_simt;
 
+/* CLBlast (impl_gemm_clblast.c), where the build found it: big f32 and f64 products on GPUs. A session's first run waits for CLBlast to build
+ * its kernels (6.6 s on PoCL), once in a process. Nothing is fused with it. */
+extern const tern__impl tern__impl_matmul_clblast;
+
 /* CPU (impl_gemm_cpu.c, impl_conv_cpu.c, impl_conv_grad_cpu.c): register tiles of explicit vectors, one work-item per work-group. */
 extern const tern__impl tern__impl_matmul_cpu;
 extern const tern__impl tern__impl_conv_cpu;

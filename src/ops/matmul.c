@@ -2,6 +2,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "tern_config.h"
+
 #include "ops/common.h"
 #include "ops/impls.h"
 
@@ -169,7 +171,14 @@ static int64_t flops(const tern__node *n, const tern__type *in, const tern__type
     return 2 * tern__elems(&out[0].shape) * p.k;
 }
 
-static const tern__impl *const impls[] = {&tern__impl_matmul_cpu, &tern__impl_matmul_simt, NULL};
+static const tern__impl *const impls[] = {
+    &tern__impl_matmul_cpu,
+#if TERN_HAVE_CLBLAST
+    &tern__impl_matmul_clblast,
+#endif
+    &tern__impl_matmul_simt,
+    NULL,
+};
 
 TERN_OP(matmul) = {
     .name = "matmul",
