@@ -3,6 +3,7 @@
  * nothing in the driver's own cache) and keeps them, and with them the context, as long as the process lives. */
 #include "tern_config.h"
 
+#include "ops/common.h"
 #include "ops/impls.h"
 
 #if TERN_HAVE_CLBLAST
