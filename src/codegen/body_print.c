@@ -224,9 +224,14 @@ static void print_var(const tern__body *b, tern__str *out, int v, int indent)
     tern__str_addf(out, "%*sconst uint %s = ", indent, "", x->name);
     switch (x->kind) {
     case TERN__VAR_DIV:
-    case TERN__VAR_MOD:
         tern__print_aff(b, out, &x->from);
-        tern__str_addf(out, " %c %lldu;\n", x->kind == TERN__VAR_DIV ? '/' : '%', (long long)x->k);
+        tern__str_addf(out, " / %lldu;\n", (long long)x->k);
+        break;
+    case TERN__VAR_MOD: /* not %: see tern__fz_decompose */
+        tern__print_aff(b, out, &x->from);
+        tern__str_add(out, " - ");
+        tern__print_aff(b, out, &x->from);
+        tern__str_addf(out, " / %lldu * %lldu;\n", (long long)x->k, (long long)x->k);
         break;
     case TERN__VAR_CLAMP:
     case TERN__VAR_REFLECT:

@@ -192,13 +192,15 @@ static void row_code(tern__fz *z, tern__str *s, int width, int64_t parts, int in
 /* One row after the other where their elements lie side by side would walk memory in strides; so a work-group takes vectors of rows. */
 static void rows_open(tern__fz *z, tern__str *s)
 {
-    if (z->n_kept)
-        tern__str_add(s, "    const uint row0 = get_group_id(0)");
-    if (z->n_kept && z->lane_kept && z->width > 1)
-        tern__str_addf(s, " / %lldu * %lldu + get_group_id(0) %% %lldu * %du", (long long)ceil_div(tern__fz_extent(z, z->lane), z->width),
-                       (long long)tern__fz_extent(z, z->lane), (long long)ceil_div(tern__fz_extent(z, z->lane), z->width), z->width);
-    if (z->n_kept)
-        tern__str_add(s, ";\n");
+    if (!z->n_kept)
+        return;
+    if (!z->lane_kept || z->width == 1) {
+        tern__str_add(s, "    const uint row0 = get_group_id(0);\n");
+        return;
+    }
+    long long inner = tern__fz_extent(z, z->lane), per = ceil_div(inner, z->width);
+    tern__str_addf(s, "    const uint group = get_group_id(0);\n    const uint outer = group / %lldu;\n", per);
+    tern__str_addf(s, "    const uint inner0 = (group - outer * %lldu) * %du;\n    const uint row0 = outer * %lldu + inner0;\n", per, z->width, inner);
 }
 
 static size_t row_groups(const tern__fz *z)
@@ -224,14 +226,14 @@ static void each_row(tern__fz *z, tern__str *s, int64_t parts, void (*code)(tern
         return;
     }
     long long inner = tern__fz_extent(z, z->lane);
-    tern__str_addf(s, "    if (row0 %% %lldu + %du <= %lldu) {\n        const uint row = row0;\n", inner, z->width, inner);
+    tern__str_addf(s, "    if (inner0 + %du <= %lldu) {\n        const uint row = row0;\n", z->width, inner);
     tern__fz_decompose(z, s, "row", z->kept, z->n_kept, 8);
     code(z, s, z->width, parts, 8);
     if (inner % z->width == 0) {
         tern__str_add(s, "    }\n");
         return;
     }
-    tern__str_addf(s, "    } else {\n        const uint end = row0 - row0 %% %lldu + %lldu;\n        for (uint row = row0; row < end; row++) {\n", inner, inner);
+    tern__str_addf(s, "    } else {\n        const uint end = row0 - inner0 + %lldu;\n        for (uint row = row0; row < end; row++) {\n", inner);
     tern__fz_decompose(z, s, "row", z->kept, z->n_kept, 12);
     code(z, s, 1, parts, 12);
     tern__str_add(s, "        }\n    }\n");

@@ -1,22 +1,27 @@
 /* Text that both families' fused kernels are made of. */
-#include <math.h>
+#include <stdio.h>
 
 #include "base/status.h"
 #include "codegen/fused_impl.h"
 #include "compile/lower.h"
 
+/* Innermost axis first. Remainders are written as differences: some compilers turn x / n beside x % n into instructions that
+ * OpenCL simulators do not know. */
 void tern__fz_decompose(const tern__fz *z, tern__str *s, const char *from, const int *axes, int n, int indent)
 {
-    int64_t stride = 1;
+    char now[32];
+    snprintf(now, sizeof now, "%s", from);
     for (int i = n - 1; i >= 0; i--) {
-        int64_t e = tern__fz_extent(z, axes[i]);
-        tern__str_addf(s, "%*sconst uint %s = %s", indent, "", tern__fz_name(z, axes[i]), from);
-        if (stride > 1)
-            tern__str_addf(s, " / %lldu", (long long)stride);
-        if (i > 0)
-            tern__str_addf(s, " %% %lldu", (long long)e);
-        tern__str_add(s, ";\n");
-        stride *= e;
+        const char *name = tern__fz_name(z, axes[i]);
+        long long e = tern__fz_extent(z, axes[i]);
+        if (i == 0) {
+            tern__str_addf(s, "%*sconst uint %s = %s;\n", indent, "", name, now);
+            return;
+        }
+        char next[32];
+        snprintf(next, sizeof next, "%.12s_%d", from, i);
+        tern__str_addf(s, "%*sconst uint %s = %s / %lldu;\n%*sconst uint %s = %s - %s * %lldu;\n", indent, "", next, now, e, indent, "", name, now, next, e);
+        snprintf(now, sizeof now, "%s", next);
     }
 }
 
