@@ -55,7 +55,9 @@ tern_status tern__choose_impl(const tern__compile *c, const tern__node *n, const
             *out = op->impls[i];
     }
     tern_status st = TERN_OK;
-    if (!*out && forced && !has_impl(op, forced, len))
+    if (why.failed)
+        st = tern__fail(TERN_E_NOMEM, "compile: no memory to choose an implementation of %s", op->name);
+    else if (!*out && forced && !has_impl(op, forced, len))
         st = tern__fail(TERN_E_NOT_FOUND, "%s: no implementation named %.*s", op->name, len, forced);
     else if (!*out)
         st = tern__fail(TERN_E_UNSUPPORTED, "%s: no implementation takes it (%s)", op->name, tern__str_text(&why));

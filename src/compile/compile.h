@@ -36,7 +36,8 @@ struct tern__kern {
     size_t call_size;
     bool prepare;                /* runs once at load time */
     bool empty;                  /* no items: nothing to launch */
-    bool failed;
+    bool failed;                 /* a hook or an argument could not be made; its sentence is recorded */
+    bool no_memory;              /* ... because host memory ran out */
     char name[80];
 };
 
@@ -50,6 +51,7 @@ typedef struct tern__group {
     tern__kern **kerns;
     int n_kerns, cap_kerns;
     struct tern__lower *lower;   /* what its kernels point to */
+    bool no_memory;              /* a kernel or a workspace is missing */
     tern__str ops, name;
     int64_t bytes_unfused, bytes_fused, flops;
 } tern__group;
@@ -103,8 +105,8 @@ void tern__compile_finish(tern__compile *c);
 
 /* --- Lowering (lower.c) --- */
 tern_status tern__lower_group(tern__compile *c, tern__group *gr);
-/* Would the group's hooks work out? Dry run for fusion. */
-bool tern__lower_possible(tern__compile *c, tern__group *gr);
+/* Would the group's hooks work out? Dry run for fusion; fails only where memory runs out. */
+tern_status tern__lower_possible(tern__compile *c, tern__group *gr, bool *possible);
 void tern__kern_destroy(tern__kern *k);
 /* The whole text of a kernel with its defines and hooks. */
 tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str *out);

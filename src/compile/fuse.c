@@ -264,7 +264,10 @@ static tern_status try_merge(tern__compile *c, int a, int b, char *seen, int *st
         c->group_of[gb->nodes[i]] = a;
     c->groups[a] = u;
     tern_status st = tern__group_outputs(c, u);
-    if (st == TERN_OK && tern__lower_possible(c, u)) {
+    bool possible = false;
+    if (st == TERN_OK)
+        st = tern__lower_possible(c, u, &possible);
+    if (possible) {
         c->groups[b] = NULL;
         group_destroy(ga);
         group_destroy(gb);

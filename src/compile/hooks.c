@@ -79,7 +79,7 @@ static tern__body *hook_body(tern__kern *k)
     tern__body *b = tern__alloc(sizeof *b);
     if (!b) {
         tern__fail(TERN_E_NOMEM, "codegen: %zu bytes", sizeof *b);
-        k->failed = true;
+        k->failed = k->no_memory = true;
         return NULL;
     }
     tern__body_init(b, k->l->c->g, &k->params, tern__group_inside, k->l);
@@ -150,7 +150,7 @@ static tern__body *store_body(tern__kern *k, tern_value v, const tern__hook_axis
     tern__group *gr = k->l->group;
     char *marks = new_marks(k->l);
     if (!marks)
-        k->failed = true;
+        k->failed = k->no_memory = true;
     for (int i = 0; i < gr->n_outs && marks; i++) {
         if (!is_stored_with(k->l, gr->outs[i], v, marks))
             continue;

@@ -12,6 +12,7 @@ struct layouts {
     const char *force;
     int *parent;   /* union-find over values of one shape that share a layout */
     int *block;    /* per class: wanted block, 0 none */
+    bool no_memory; /* an implementation could not be asked */
     /* While rewriting: what was made of old values in the other layout. */
     tern_value *twin;
 };
@@ -41,9 +42,12 @@ static const tern__impl *impl_of(struct layouts *l, const tern__node *n)
 {
     tern__compile c = {.device = l->device, .g = (tern_graph *)l->g, .family = l->device->family, .force_impl = l->force};
     const tern__impl *impl = NULL;
-    if (!n->op->impls || tern__choose_impl(&c, n, &impl) != TERN_OK)
+    if (!n->op->impls)
         return NULL;
-    return impl;
+    /* What no implementation takes is reported when the groups are formed. */
+    tern_status st = tern__choose_impl(&c, n, &impl);
+    l->no_memory |= st == TERN_E_NOMEM;
+    return st == TERN_OK ? impl : NULL;
 }
 
 static unsigned wanted(struct layouts *l, const tern__node *n, int *block)
@@ -112,6 +116,8 @@ static tern_status rewrite(tern__rewrite *rw, const tern__node *n)
     unsigned mask = anchor ? wanted(l, n, &block) : 0;
     tern_value *in = tern__alloc_array((size_t)n->n_in + 1, sizeof *in), *out = tern__alloc_array((size_t)n->n_out + 1, sizeof *out);
     tern_status st = in && out ? TERN_OK : tern__fail(TERN_E_NOMEM, "layout: %d operands", n->n_in + n->n_out);
+    if (st == TERN_OK && l->no_memory)
+        st = TERN_E_NOMEM; /* its sentence is recorded */
     for (int i = 0; i < n->n_in && st == TERN_OK; i++) {
         if (n->in[i] == TERN_NONE)
             in[i] = TERN_NONE;
@@ -161,7 +167,7 @@ tern_status tern__layout_pass(tern_device *d, const char *force_impl, const tern
         for (size_t i = 0; i < n; i++)
             l.twin[i] = TERN_NONE;
         choose(&l);
-        st = tern__graph_rewrite(in, &l, rewrite, out);
+        st = l.no_memory ? TERN_E_NOMEM : tern__graph_rewrite(in, &l, rewrite, out);
     }
     if (st == TERN_OK) {
         st = plain_outputs(&l, *out);

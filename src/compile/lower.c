@@ -71,6 +71,7 @@ static tern__kern *new_kern(tern__lower *l, const char *template_name)
     tern__kern *k = tern__alloc(sizeof *k);
     if (!k || !TERN_GROW(gr->kerns, gr->n_kerns, gr->cap_kerns)) {
         tern__free(k);
+        gr->no_memory = true; /* callers may go on: builders take NULL */
         tern__fail(TERN_E_NOMEM, "compile: a kernel");
         return NULL;
     }
@@ -121,7 +122,7 @@ static tern__kern_arg *new_arg(tern__kern *k)
         return NULL;
     if (!TERN_GROW(k->args, k->n_args, k->cap_args)) {
         tern__fail(TERN_E_NOMEM, "compile: a kernel's arguments");
-        k->failed = true;
+        k->failed = k->no_memory = true;
         return NULL;
     }
     k->args[k->n_args] = (tern__kern_arg){.v = TERN_NONE, .slot = -1};
@@ -214,9 +215,11 @@ void tern__kern_range(tern__kern *k, int dims, const size_t global[3], const siz
 
 /* --- Memory --- */
 
-static int new_slot(tern__compile *c, size_t size)
+static int new_slot(tern__lower *l, size_t size)
 {
+    tern__compile *c = l->c;
     if (!TERN_GROW(c->slots, c->n_slots, c->cap_slots)) {
+        l->group->no_memory = true;
         tern__fail(TERN_E_NOMEM, "compile: a workspace of %zu bytes", size);
         return -1;
     }
@@ -226,7 +229,7 @@ static int new_slot(tern__compile *c, size_t size)
 
 int tern__lower_temp(tern__lower *l, size_t size_bytes)
 {
-    return new_slot(l->c, size_bytes);
+    return new_slot(l, size_bytes);
 }
 
 tern__kern *tern__lower_pack(tern__lower *l, tern_value v, const char *key, size_t size_bytes, const char *template_name, int *slot)
@@ -238,7 +241,7 @@ tern__kern *tern__lower_pack(tern__lower *l, tern_value v, const char *key, size
             *slot = i;
             return NULL;
         }
-    *slot = new_slot(c, size_bytes);
+    *slot = new_slot(l, size_bytes);
     if (*slot < 0)
         return NULL;
     tern__slot_info *s = &c->slots[*slot];
@@ -367,25 +370,29 @@ static tern_status lower_anchor(tern__lower *l)
 {
     tern__group *gr = l->group;
     TERN_TRY(gr->impl->lower(l, l->c->g->nodes[gr->anchor]));
-    for (int i = 0; i < gr->n_kerns; i++)
-        if (gr->kerns[i]->failed)
-            return TERN_E_UNSUPPORTED; /* its sentence is recorded */
-    return TERN_OK;
+    bool failed = false;
+    for (int i = 0; i < gr->n_kerns; i++) {
+        const tern__kern *k = gr->kerns[i];
+        gr->no_memory |= k->no_memory || k->defines.failed || k->undefs.failed || k->hooks.failed;
+        failed |= k->failed;
+    }
+    if (gr->no_memory)
+        return tern__fail(TERN_E_NOMEM, "compile: no memory for the kernels of %s", l->c->g->nodes[gr->anchor]->op->name);
+    return failed ? TERN_E_UNSUPPORTED : TERN_OK; /* its sentence is recorded */
 }
 
-bool tern__lower_possible(tern__compile *c, tern__group *gr)
+tern_status tern__lower_possible(tern__compile *c, tern__group *gr, bool *possible)
 {
     tern__lower l = {c, gr};
-    if (gr->anchor < 0)
-        return lower_fused(&l, true) == TERN_OK;
     int needs = c->needs.n, slots = c->n_slots;
-    bool ok = lower_anchor(&l) == TERN_OK;
+    tern_status st = gr->anchor < 0 ? lower_fused(&l, true) : lower_anchor(&l);
+    *possible = st == TERN_OK;
     for (int i = 0; i < gr->n_kerns; i++)
         tern__kern_destroy(gr->kerns[i]);
     gr->n_kerns = 0;
     c->needs.n = needs;
     c->n_slots = slots;
-    return ok;
+    return st == TERN_E_NOMEM ? st : TERN_OK;
 }
 
 /* --- Account --- */
