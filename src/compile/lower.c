@@ -155,7 +155,7 @@ void tern__kern_call(tern__kern *k, tern__plan_call fn, const void *data, size_t
     k->call_data = tern__memdup(data, size);
     if (!k->call_data) {
         tern__fail(TERN_E_NOMEM, "compile: %zu bytes of a call", size);
-        k->failed = true;
+        k->failed = k->no_memory = true;
         return;
     }
     k->call = fn;
