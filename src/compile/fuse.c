@@ -255,7 +255,7 @@ static tern_status try_merge(tern__compile *c, int a, int b, char *seen, int *st
     for (int i = 0; i < ga->n_nodes + gb->n_nodes; i++) {
         if (!TERN_GROW(u->nodes, u->n_nodes, u->cap_nodes)) {
             group_destroy(u);
-            return tern__fail(TERN_E_NOMEM, "compile: a group of %d nodes", u->n_nodes);
+            return tern__fail(TERN_E_NOMEM, "compile: a group of %d nodes", ga->n_nodes + gb->n_nodes);
         }
         u->nodes[u->n_nodes++] = i < ga->n_nodes ? ga->nodes[i] : gb->nodes[i - ga->n_nodes];
     }
