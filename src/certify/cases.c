@@ -321,17 +321,26 @@ static bool names_op(const char *list, const char *name)
     return false;
 }
 
-static tern_status keep_lines(collector *k, const tern__op *op, tern_dtype dtype, bool quick)
+static tern_status keep_named(collector *k, const tern__op *op, const char *name, tern_dtype dtype, bool quick, int *found)
 {
-    int found = 0;
     for (int i = 0; i < TERN_COUNT(lines); i++) {
-        if (!names_op(lines[i].op, op->name) || (quick && found))
+        if (!names_op(lines[i].op, name) || (quick && *found))
             continue;
         tern__case c;
         TERN_TRY(read_line(&lines[i], op, dtype, &c));
         TERN_TRY(keep(k, &c));
-        found++;
+        ++*found;
     }
+    return TERN_OK;
+}
+
+/* A reduction that no line names has the cases of sum: reductions all take the same inputs. */
+static tern_status keep_lines(collector *k, const tern__op *op, tern_dtype dtype, bool quick)
+{
+    int found = 0;
+    TERN_TRY(keep_named(k, op, op->name, dtype, quick, &found));
+    if (!found && op->trait == TERN__REDUCTION)
+        TERN_TRY(keep_named(k, op, "sum", dtype, quick, &found));
     return found ? TERN_OK : tern__fail(TERN_E_NOT_FOUND, "certify: no case for the op %s; add one to src/certify/table.h", op->name);
 }
 
