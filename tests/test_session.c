@@ -1,6 +1,8 @@
 /* Plans against references: pointwise groups, reductions, rows, movement, variables, on both families, fused and not. */
 #include "session_check.h"
 
+#include <tern/nn.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -277,12 +279,29 @@ static void empty(void **state)
     check_all(g, 0, 1e-6);
 }
 
+/* A training step with everything the demo's has: blocked layouts, a pool that writes its result flattened, updates in epilogues. */
+static void small_network(void **state)
+{
+    (void)state;
+    tern_graph *g = graph();
+    tern_nn nn = {g, 3};
+    tern_value x = input(g, "x", TERN_F32, shape(4, 5, 1, 12, 12)), y = input(g, "y", TERN_I32, shape(1, 5, 0, 0, 0));
+    tern_value h = tern_nn_max_pool2d(&nn, tern_nn_relu(&nn, tern_nn_conv2d(&nn, "c1", x, 16, 3, 1, 1)), 2, 2);
+    h = tern_nn_max_pool2d(&nn, tern_nn_relu(&nn, tern_nn_conv2d(&nn, "c2", h, 32, 3, 1, 1)), 2, 2);
+    h = tern_nn_dense(&nn, "d", tern_nn_flatten(&nn, h), 5);
+    tern_value l = tern_nn_cross_entropy(&nn, h, y);
+    tern_graph_output(g, "loss", l);
+    MUST(tern_graph_check(g));
+    MUST(tern_graph_minimize(g, l, &(tern_optimizer){.name = "momentum", .lr = 0.05}));
+    check_all(g, 0, 1e-3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointwise_chain), cmocka_unit_test(broadcasting), cmocka_unit_test(softmax_is_one_kernel), cmocka_unit_test(reductions),
         cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),              cmocka_unit_test(storage_types),
-        cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty),
+        cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty), cmocka_unit_test(small_network),
         cmocka_unit_test(two_results),     cmocka_unit_test(positions_only_for_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

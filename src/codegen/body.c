@@ -409,20 +409,24 @@ static int load(tern__body *b, tern_value v, const tern__aff *coord)
     return r;
 }
 
-void tern__body_store(tern__body *b, tern_value v, const tern__aff *coord, int reg)
+void tern__body_store_at(tern__body *b, tern_value v, tern__aff at, int reg)
 {
     check_reach(b, tern__type_of(b->g, v));
     int p = tern__params_add(b->params, v, true);
     if (p < 0)
         tern__body_fail(b, "more than %d buffers in one kernel", TERN_COUNT(b->params->p));
-    tern__aff a = tern__body_address(b, v, coord);
     int r = new_ins(b, TERN__INS_STORE, tern__dtype_of(b->g, v));
     use_arg(b, r, reg);
-    use_index(b, r, a);
+    use_index(b, r, at);
     if (r >= 0) {
         b->ins[r].param = p;
         b->ins[r].value = v;
     }
+}
+
+void tern__body_store(tern__body *b, tern_value v, const tern__aff *coord, int reg)
+{
+    tern__body_store_at(b, v, tern__body_address(b, v, coord), reg);
 }
 
 /* --- Values --- */

@@ -106,6 +106,8 @@ int tern__body_inbound(tern__body *b, int reg, int64_t extent);
 int tern__body_select(tern__body *b, int cond, int yes, int no);
 int tern__body_convert(tern__body *b, int reg, tern_dtype to);
 void tern__body_store(tern__body *b, tern_value v, const tern__aff *coord, int reg);
+/* The same at a position in memory. */
+void tern__body_store_at(tern__body *b, tern_value v, tern__aff at, int reg);
 
 /* Position in memory of the element of v at coord, by v's layout. */
 tern__aff tern__body_address(tern__body *b, tern_value v, const tern__aff *coord);

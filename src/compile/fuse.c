@@ -437,7 +437,7 @@ static tern_status merge_all(tern__compile *c)
     int *stack = tern__alloc_array((size_t)n * 4 + 8, sizeof *stack);
     tern_status st = seen && stack ? TERN_OK : tern__fail(TERN_E_NOMEM, "compile: fusion of %d nodes", n);
     for (int i = 0; i < n && st == TERN_OK; i++)
-        if (c->group_of[i] >= 0 && !is_light(node_at(c, i)))
+        if (c->group_of[i] >= 0 && (!is_light(node_at(c, i)) || node_at(c, i)->op->reshapes)) /* a template can store reshaped */
             st = merge_operands(c, i, seen, stack);
     tern__free(seen);
     tern__free(stack);

@@ -137,6 +137,24 @@ bool tern__lower_is_wanted(const tern__lower *l, tern_value v)
     return wanted;
 }
 
+/* Stores w at the element of v that coord names. A w that is a reshape, made in the group, of something with v's shape is written
+ * where the element lies in row-major order. */
+static void store_result(const tern__lower *l, tern__body *b, tern_value w, tern_value v, const tern__aff *coord)
+{
+    const tern_graph *g = l->c->g;
+    tern_value from = w;
+    for (const tern__node *n = tern__producer(g, from); n && n->op->reshapes && tern__group_inside(l, from); n = tern__producer(g, from))
+        from = n->in[0];
+    if (!tern__shape_equal(tern__shape_of(g, from), tern__shape_of(g, v)))
+        tern__body_fail(b, "a result of another shape than the anchor's");
+    else if (from == w)
+        tern__body_store(b, w, coord, tern__body_value(b, w, coord));
+    else if (tern__type_of(g, w)->layout.kind != TERN__PLAIN)
+        tern__body_fail(b, "a reshape into blocked memory");
+    else
+        tern__body_store_at(b, w, tern__body_linear(tern__shape_of(g, v), coord), tern__body_value(b, from, coord));
+}
+
 /* The body that finishes v: stores of everything the group keeps that has v's shape. */
 static tern__body *store_body(tern__kern *k, tern_value v, const tern__hook_axis *axes, int lane, int *n_axes)
 {
@@ -154,9 +172,7 @@ static tern__body *store_body(tern__kern *k, tern_value v, const tern__hook_axis
     for (int i = 0; i < gr->n_outs && marks; i++) {
         if (!is_stored_with(k->l, gr->outs[i], v, marks))
             continue;
-        if (!tern__shape_equal(tern__shape_of(g, gr->outs[i]), tern__shape_of(g, v)))
-            tern__body_fail(b, "a result of another shape than the anchor's");
-        tern__body_store(b, gr->outs[i], coord, tern__body_value(b, gr->outs[i], coord));
+        store_result(k->l, b, gr->outs[i], v, coord);
     }
     tern__free(marks);
     return b;
