@@ -253,6 +253,114 @@ static void opencl_calls_conv(void **state)
     walk(NULL, true, TERN__FAULT_CL, 40, true);
 }
 
+/* --- Refusals of plans --- */
+
+#define REFUSED(call, status, words)                                                  \
+    do {                                                                              \
+        assert_string_equal(tern_status_name(call), tern_status_name(status));        \
+        if (!strstr(tern_last_error(), (words)))                                      \
+            fail_msg("\"%s\" does not say \"%s\"", tern_last_error(), (words));       \
+    } while (0)
+
+static tern_graph *exponential(tern_shape s)
+{
+    tern_graph *g = NULL;
+    assert_int_equal(tern_graph_create(&g), TERN_OK);
+    tern_graph_output(g, "y", tern_graph_op1(g, "exp", tern_graph_input(g, "x", TERN_F32, &s, 0), NULL));
+    return g;
+}
+
+static void wrong_tensors(void **state)
+{
+    (void)state;
+    tern_device *d = open_device("null:cpu", "");
+    tern_graph *g = exponential((tern_shape){2, {3, 4}});
+    tern_session *s = NULL;
+    assert_int_equal(tern_session_create(d, g, NULL, &s), TERN_OK);
+    tern_tensor *right, *shape, *dtype;
+    assert_int_equal(tern_tensor_create(TERN_F32, &(tern_shape){2, {3, 4}}, &right), TERN_OK);
+    assert_int_equal(tern_tensor_create(TERN_F32, &(tern_shape){2, {4, 3}}, &shape), TERN_OK);
+    assert_int_equal(tern_tensor_create(TERN_I32, &(tern_shape){2, {3, 4}}, &dtype), TERN_OK);
+    REFUSED(tern_session_run(s, (tern_tensor *[]){shape}, NULL), TERN_E_SHAPE, "input x");
+    REFUSED(tern_session_run(s, (tern_tensor *[]){dtype}, NULL), TERN_E_DTYPE, "i32");
+    REFUSED(tern_session_run(s, (tern_tensor *[]){NULL}, NULL), TERN_E_INVALID, "input x is missing");
+    REFUSED(tern_session_run(s, NULL, NULL), TERN_E_INVALID, "input x is missing");
+    REFUSED(tern_session_run(s, (tern_tensor *[]){right}, (tern_tensor *[]){shape}), TERN_E_SHAPE, "output y");
+    assert_int_equal(tern_session_run(s, (tern_tensor *[]){right}, (tern_tensor *[]){right}), TERN_OK);
+    tern_tensor_destroy(right);
+    tern_tensor_destroy(shape);
+    tern_tensor_destroy(dtype);
+    tern_session_destroy(s);
+    tern_graph_destroy(g);
+    tern_device_close(d);
+}
+
+static void wrong_params(void **state)
+{
+    (void)state;
+    tern_device *d = open_device("null:cpu", "");
+    struct chain c = {.device = d};
+    assert_int_equal(build_training(&c), TERN_OK);
+    tern_session *s = NULL;
+    REFUSED(tern_session_create(d, c.train, &(tern_session_params){.freeze = true}, &s), TERN_E_INVALID, "frozen");
+    REFUSED(tern_session_create(d, c.train, &(tern_session_params){.disable = "fuse,magic"}, &s), TERN_E_NOT_FOUND, "magic");
+    REFUSED(tern_session_create(d, c.train, &(tern_session_params){.force_impl = "matmul=magic"}, &s), TERN_E_NOT_FOUND, "magic");
+    assert_null(s);
+    tern_graph_destroy(c.train);
+    tern_device_close(d);
+}
+
+static void too_large_for_the_device(void **state)
+{
+    (void)state;
+    tern_device *d = open_device("null:cpu", "");
+    tern_device_info info;
+    tern_device_get_info(d, &info);
+    tern_graph *g = exponential((tern_shape){1, {(int64_t)(info.max_alloc_bytes / 4) + 1}});
+    tern_session *s = NULL;
+    REFUSED(tern_session_create(d, g, NULL, &s), TERN_E_DEVICE_MEMORY, "GiB");
+    tern_graph_destroy(g);
+    tern_device_close(d);
+}
+
+static void cache_that_cannot_be_written(void **state)
+{
+    (void)state;
+    FILE *f = fopen(in_dir("plain-file"), "w");
+    assert_non_null(f);
+    fclose(f);
+    tern_device *d = open_device(NULL, in_dir("plain-file/cache")); /* beneath a file there is no folder, not even for root */
+    tern_graph *g = exponential((tern_shape){1, {5}});
+    tern_session *s = NULL;
+    assert_int_equal(tern_session_create(d, g, NULL, &s), TERN_OK);
+    tern_session_destroy(s);
+    tern_graph_destroy(g);
+    tern_device_close(d);
+}
+
+static void broken_kernel(void **state)
+{
+    (void)state;
+    char lib[220];
+    snprintf(lib, sizeof lib, "%s/lib", dir);
+    assert_int_equal(tern__dir_create(lib, 0755), TERN_OK);
+    FILE *f = fopen(in_dir("lib/io.clh"), "w");
+    assert_non_null(f);
+    fputs("\n\nthis is no kernel;\n", f);
+    fclose(f);
+    tern_device *d = open_device(NULL, "");
+    tern_graph *g = exponential((tern_shape){1, {5}});
+    tern_session *s = NULL;
+    setenv("TERN_KERNEL_PATH", dir, 1);
+    tern_status st = tern_session_create(d, g, NULL, &s);
+    unsetenv("TERN_KERNEL_PATH");
+    REFUSED(st, TERN_E_BUILD, "io.clh:3");
+    assert_int_equal(tern_session_create(d, g, NULL, &s), TERN_OK);
+    tern_session_destroy(s);
+    tern_graph_destroy(g);
+    tern_device_close(d);
+}
+
 /* --- Setting up --- */
 
 static int setup(void **state)
@@ -275,6 +383,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocations_cpu), cmocka_unit_test(allocations_cpu_conv), cmocka_unit_test(allocations_gpu), cmocka_unit_test(allocations_gpu_conv),
         cmocka_unit_test(file_calls),      cmocka_unit_test(file_calls_of_the_cache), cmocka_unit_test(opencl_calls), cmocka_unit_test(opencl_calls_conv),
+        cmocka_unit_test(wrong_tensors),   cmocka_unit_test(wrong_params),            cmocka_unit_test(too_large_for_the_device),
+        cmocka_unit_test(cache_that_cannot_be_written), cmocka_unit_test(broken_kernel),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
