@@ -363,9 +363,12 @@ static tern_status record(tern_session *s)
     tern_status st = last && taken && assigned ? find_output_copies(s) : tern__fail(TERN_E_NOMEM, "session: %d values", g->n_values);
     if (st == TERN_OK)
         last_reads(s, last);
-    /* A result that an output copies from stays where it is. */
+    /* What an output copies from, and a variable's new value, must last to the end of the run. */
     for (int i = 0; i < s->n_tail && st == TERN_OK; i++)
         taken[root(s, s->tail[i].from)] = true;
+    for (int i = 0; i < g->n_assigns && st == TERN_OK; i++)
+        if (is_node(s, g->assigns[i].value))
+            taken[root(s, g->assigns[i].value)] = true;
     int at = 0;
     for (int i = 0; i < s->c.n_groups && st == TERN_OK; i++)
         for (int k = 0; k < s->c.groups[i]->n_kerns && st == TERN_OK; k++, at++) {
