@@ -112,6 +112,19 @@ static void split_reduction(void **state)
     check_all(g, 0, 1e-3);
 }
 
+/* What a product reads whole is also wanted by its epilogue: another kernel has to make it first. */
+static void diamond_around_a_product(void **state)
+{
+    (void)state;
+    tern_graph *g = graph();
+    tern_value x = input(g, "x", TERN_F32, shape(2, 32, 32, 0, 0)), w = input(g, "w", TERN_F32, shape(2, 32, 32, 0, 0));
+    tern_value top = tern_graph_op1(g, "exp", x, NULL);
+    tern_value y = tern_graph_op2(g, "matmul", top, w, NULL);
+    tern_graph_output(g, "y", tern_graph_op2(g, "mul", y, tern_graph_op1(g, "sin", top, NULL), NULL));
+    tern_graph_output(g, "top", top);
+    check_all(g, 0, 1e-4);
+}
+
 static void positions(void **state)
 {
     (void)state;
@@ -301,7 +314,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointwise_chain), cmocka_unit_test(broadcasting), cmocka_unit_test(softmax_is_one_kernel), cmocka_unit_test(reductions),
         cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),              cmocka_unit_test(storage_types),
-        cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty), cmocka_unit_test(small_network),
+        cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty),
+        cmocka_unit_test(diamond_around_a_product), cmocka_unit_test(small_network),
         cmocka_unit_test(two_results),     cmocka_unit_test(positions_only_for_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

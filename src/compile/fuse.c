@@ -233,6 +233,22 @@ static bool has_reduction(const tern__compile *c, const tern__group *gr)
     return false;
 }
 
+/* Does the anchor read as a whole buffer what its own group makes? Its kernel would read memory that nothing has written yet. */
+static bool reads_own_result(const tern__compile *c, const tern__group *gr)
+{
+    if (gr->anchor < 0 || !gr->impl)
+        return false;
+    const tern__node *n = node_at(c, gr->anchor);
+    for (int k = 0; k < n->n_in; k++) {
+        if (n->in[k] == TERN_NONE || gr->impl->prologue >> k & 1)
+            continue;
+        int p = node_of(c, tern__alias_of(c, n->in[k]));
+        if (p >= 0 && c->group_of[p] == c->group_of[gr->anchor])
+            return true;
+    }
+    return false;
+}
+
 /* The union of two groups under a's index, if codegen can make one kernel of it. *merged tells. */
 static tern_status try_merge(tern__compile *c, int a, int b, char *seen, int *stack, bool *merged)
 {
@@ -265,7 +281,7 @@ static tern_status try_merge(tern__compile *c, int a, int b, char *seen, int *st
     c->groups[a] = u;
     tern_status st = tern__group_outputs(c, u);
     bool possible = false;
-    if (st == TERN_OK)
+    if (st == TERN_OK && !reads_own_result(c, u))
         st = tern__lower_possible(c, u, &possible);
     if (possible) {
         c->groups[b] = NULL;
