@@ -30,7 +30,6 @@ typedef struct tern_session_params {
     const char *disable;     /* comma-separated passes to leave out: "fuse,layout,..." or "all" */
     const char *force_impl;  /* "op=name[,op=name...]" or "name": take this implementation or fail (tests) */
     const tern_shape *input_shapes; /* one per graph input where free axes get other extents; NULL: as built */
-    bool exact_bytes;        /* reserved for tests: leaves buffers unpooled so that tools see every bound */
 } tern_session_params;
 
 /* Compiles g (which is copied) for d. Kernels are built here, so the first run only launches them. params may be NULL. */
