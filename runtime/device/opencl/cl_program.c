@@ -1,4 +1,6 @@
 /* Building OpenCL programs from source or from verified bytes, and taking their binaries out again. */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/str.h"
@@ -41,6 +43,31 @@ static cl_program create(const struct tern__cl *cl, const char *source, size_t l
     return p;
 }
 
+/* A driver that fails without a word about the source has failed for another reason: PoCL does when many processes fill its cache at once. */
+static bool blames_source(cl_program p, cl_device_id device)
+{
+    char *log = build_log(p, device);
+    bool blames = log && (strstr(log, "error") || strstr(log, "Error") || strstr(log, "ERROR"));
+    tern__free(log);
+    return blames;
+}
+
+/* Builds, and once more from the start, twice at most, after a failure that is not the source's fault. */
+static cl_int build(const struct tern__cl *cl, const char *source, size_t len, const char *options, cl_program *program)
+{
+    cl_int err = tern__clBuildProgram(*program, 1, &cl->device, options, NULL, NULL);
+    for (int again = 0; again < 2 && err == CL_BUILD_PROGRAM_FAILURE && !blames_source(*program, cl->device); again++) {
+        cl_int made = CL_SUCCESS;
+        cl_program other = create(cl, source, len, NULL, 0, &made);
+        if (made != CL_SUCCESS || !other)
+            break;
+        tern__clReleaseProgram(*program);
+        *program = other;
+        err = tern__clBuildProgram(other, 1, &cl->device, options, NULL, NULL);
+    }
+    return err;
+}
+
 tern_status tern__cl_program_build(tern_device *d, const char *source, size_t len, const char *options, const uint8_t *binary,
                                    size_t binary_size, tern__program *p)
 {
@@ -52,7 +79,7 @@ tern_status tern__cl_program_build(tern_device *d, const char *source, size_t le
         st = tern__cl_fail(err, "program: \"%s\" does not take %zu bytes of %s", d->info.name, binary ? binary_size : len,
                            binary ? "binary" : "source");
     } else {
-        err = tern__clBuildProgram(program, 1, &cl->device, options, NULL, NULL);
+        err = binary ? tern__clBuildProgram(program, 1, &cl->device, options, NULL, NULL) : build(cl, source, len, options, &program);
         if (err != CL_SUCCESS)
             st = fail_build(err, program, cl->device, source, len);
     }
