@@ -271,7 +271,7 @@ static tern_status try_case(const tern__case *c, bool *taken)
 /* Keeps the case if the op takes it. */
 static tern_status keep(collector *k, tern__case *c)
 {
-    bool taken;
+    bool taken = false;
     tern_status st = try_case(c, &taken);
     describe(c);
     if (st != TERN_OK)

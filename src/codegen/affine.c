@@ -48,11 +48,6 @@ tern__aff tern__aff_add(tern__aff a, tern__aff b)
     return tern__aff_axpy(a, 1, b);
 }
 
-tern__aff tern__aff_scale(tern__aff a, int64_t k)
-{
-    return tern__aff_axpy(tern__aff_const(0), k, a);
-}
-
 bool tern__aff_equal(const tern__aff *a, const tern__aff *b)
 {
     if (a->n != b->n || a->c != b->c || a->overflow || b->overflow)
@@ -61,11 +56,6 @@ bool tern__aff_equal(const tern__aff *a, const tern__aff *b)
         if (a->term[i].var != b->term[i].var || a->term[i].coef != b->term[i].coef)
             return false;
     return true;
-}
-
-bool tern__aff_is_const(const tern__aff *a, int64_t c)
-{
-    return a->n == 0 && a->c == c && !a->overflow;
 }
 
 int64_t tern__aff_coef(const tern__aff *a, int var)

@@ -17,11 +17,9 @@ typedef struct tern__aff {
 tern__aff tern__aff_const(int64_t c);
 tern__aff tern__aff_var(int var);
 tern__aff tern__aff_add(tern__aff a, tern__aff b);
-tern__aff tern__aff_scale(tern__aff a, int64_t k);
 /* a + k * b */
 tern__aff tern__aff_axpy(tern__aff a, int64_t k, tern__aff b);
 bool tern__aff_equal(const tern__aff *a, const tern__aff *b);
-bool tern__aff_is_const(const tern__aff *a, int64_t c);
 /* Coefficient of a variable, 0 if absent. */
 int64_t tern__aff_coef(const tern__aff *a, int var);
 /* The same without one variable. */

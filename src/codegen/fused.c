@@ -39,7 +39,7 @@ static tern_status refuse(const char *why)
     return tern__fail(TERN_E_UNSUPPORTED, "fusion: %s", why);
 }
 
-static bool same_space(const tern__type *a, const tern__type *b)
+bool tern__same_space(const tern__type *a, const tern__type *b)
 {
     return tern__shape_equal(&a->shape, &b->shape) && a->layout.kind == b->layout.kind && a->layout.block == b->layout.block;
 }
@@ -59,7 +59,7 @@ static tern_status find_space(tern__fz *z)
         if (i == 0) {
             z->space = *in;
             z->mask = mask;
-        } else if (!same_space(&z->space, in) || mask != z->mask) {
+        } else if (!tern__same_space(&z->space, in) || mask != z->mask) {
             return refuse("reductions over different axes");
         }
     }
@@ -177,7 +177,7 @@ static bool is_row_output(const tern__fz *z, tern_value v)
     if (z->n_reds == 0)
         return false;
     const tern__node *n = tern__producer(z->f->g, v);
-    return n->op->trait == TERN__REDUCTION || !same_space(tern__type_of(z->f->g, v), &z->space);
+    return n->op->trait == TERN__REDUCTION || !tern__same_space(tern__type_of(z->f->g, v), &z->space);
 }
 
 static tern_status make_bodies(tern__fz *z, struct levels *l)
@@ -290,7 +290,7 @@ static tern_status analyse(tern__fz *z)
     if (st == TERN_OK)
         st = find_reductions(z, &l);
     for (int i = 0; i < z->f->n_outs && st == TERN_OK; i++)
-        if (z->n_reds == 0 && !same_space(tern__type_of(z->f->g, z->f->outs[i]), &z->space))
+        if (z->n_reds == 0 && !tern__same_space(tern__type_of(z->f->g, z->f->outs[i]), &z->space))
             st = refuse("results of different shapes");
     if (st == TERN_OK)
         st = make_bodies(z, &l);

@@ -39,6 +39,8 @@ typedef struct tern__fused_code {
 /* Makes the text and adds to needs. TERN_E_UNSUPPORTED with the reason if the group cannot be one kernel.
  * needs NULL: only says whether it could be. */
 tern_status tern__fused_generate(const tern__fused *f, tern__needs *needs, tern__fused_code *code);
+/* Same shape and layout: elements correspond one to one in memory. */
+bool tern__same_space(const tern__type *a, const tern__type *b);
 void tern__fused_code_finish(tern__fused_code *code);
 
 /* Every value's parameter list as C: "global const float *h0, global int *h1". */

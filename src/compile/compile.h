@@ -91,8 +91,6 @@ struct tern__lower {
 /* --- Fusion (fuse.c) --- */
 /* Chooses implementations, then forms groups. fuse false: a group per node. Fills groups (outs included). */
 tern_status tern__fuse(tern__compile *c, bool fuse);
-/* Is v computed by its consumers rather than kept? (movement and sources that nobody needs as a buffer) */
-bool tern__is_inlined(const tern__compile *c, tern_value v);
 /* A value whose bytes are those of another (reshape of something plain in memory): that one; else v itself. */
 tern_value tern__alias_of(const tern__compile *c, tern_value v);
 /* group->outs from what is used outside. */

@@ -25,12 +25,6 @@ static int node_of(const tern__compile *c, tern_value v)
     return x->kind == TERN__VALUE_NODE ? x->node : -1;
 }
 
-bool tern__is_inlined(const tern__compile *c, tern_value v)
-{
-    int n = node_of(c, v);
-    return n >= 0 && c->group_of[n] < 0;
-}
-
 /* Same bytes in the same order, both plain: the result needs no memory of its own. */
 static bool reshapes_in_place(const tern__compile *c, const tern__node *n)
 {
@@ -297,13 +291,12 @@ static tern_status try_merge(tern__compile *c, int a, int b, char *seen, int *st
     return st;
 }
 
-/* Does node n read v's group's results as its own elements, or as rows of them? Worth trying when the value is big enough to matter
- * or the only thing between them. */
 static int64_t operand_bytes(const tern__compile *c, tern_value v)
 {
     return (int64_t)tern__type_bytes(tern__type_of(c->g, v));
 }
 
+/* Tries to join node i with the makers of its operands, the biggest operand first: it has the most bytes to save. */
 static tern_status merge_operands(tern__compile *c, int i, char *seen, int *stack)
 {
     const tern__node *n = node_at(c, i);

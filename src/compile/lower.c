@@ -324,12 +324,6 @@ static tern_status wrap_fused(tern__lower *l, tern__fused_code *code)
     return TERN_OK;
 }
 
-static bool same_space(const tern_graph *g, tern_value a, tern_value b)
-{
-    const tern__type *x = tern__type_of(g, a), *y = tern__type_of(g, b);
-    return tern__shape_equal(&x->shape, &y->shape) && x->layout.kind == y->layout.kind && x->layout.block == y->layout.block;
-}
-
 /* One kernel for each shape among the results (a split has several); with reductions all are one kernel's. */
 static tern_status lower_fused(tern__lower *l, bool dry)
 {
@@ -350,7 +344,7 @@ static tern_status lower_fused(tern__lower *l, bool dry)
             continue;
         f.n_outs = 0;
         for (int i = first; i < gr->n_outs; i++)
-            if (!taken[i] && (f.n_reductions || dry || same_space(c->g, gr->outs[first], gr->outs[i]))) {
+            if (!taken[i] && (f.n_reductions || dry || tern__same_space(tern__type_of(c->g, gr->outs[first]), tern__type_of(c->g, gr->outs[i])))) {
                 taken[i] = true;
                 outs[f.n_outs++] = gr->outs[i];
             }

@@ -23,9 +23,9 @@ typedef struct tern__impl {
     bool (*accept)(const tern__lower *l, const tern__node *n, tern__str *why);
     /* Describes the kernels of this node. The epilogue and prologues are codegen's: the implementation only names the hooks. */
     tern_status (*lower)(tern__lower *l, const tern__node *n);
+    unsigned prologue; /* bit i: operand i is only read through a load hook, so what makes it may be fused in */
     /* Blocked activations: bit i set means operand i (inputs first, then outputs) may be, and wants to be, BLOCKED by
      * *block. NULL: everything plain. Asked by the layout pass before lowering. */
-    unsigned prologue; /* bit i: operand i is only read through a load hook, so what makes it may be fused in */
     unsigned (*blocked)(const tern__layout_query *q, const tern__node *n, int *block);
     bool alone; /* it has no hooks: nothing is ever fused with it */
 } tern__impl;
