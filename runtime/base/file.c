@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,27 +37,33 @@ static tern_status fail_errno(const char *doing, const char *path)
     return tern__fail(st, "%s %s: %s", doing, path, strerror(e));
 }
 
-/* Opens a regular file; O_NONBLOCK so that a pipe without a writer cannot hang us before we see what it is. */
-static tern_status open_regular(const char *path, int *fd, size_t *size)
+/* O_NONBLOCK so that a pipe without a writer cannot hang us before we see what it is. */
+enum { OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
+
+/* Closes f unless it is a regular file. only_name: one that has no other names. */
+static tern_status check_regular(int f, const char *path, bool only_name, size_t *size)
 {
     struct stat sb;
-    int f = injected(EIO) ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (f < 0)
-        return fail_errno("cannot open", path);
     tern_status st = TERN_OK;
     if (injected(EIO) || fstat(f, &sb) != 0)
         st = fail_errno("cannot look at", path);
     else if (!S_ISREG(sb.st_mode))
         st = tern__fail(TERN_E_IO, "%s is not a regular file", path);
+    else if (only_name && sb.st_nlink > 1)
+        st = tern__fail(TERN_E_IO, "%s has %llu names (hard links) and may belong elsewhere", path, (unsigned long long)sb.st_nlink);
     else if ((uint64_t)sb.st_size > SIZE_MAX - 1)
         st = tern__fail(TERN_E_UNSUPPORTED, "%s has %lld bytes, too many for this machine", path, (long long)sb.st_size);
-    if (st != TERN_OK) {
+    if (st != TERN_OK)
         close(f);
-        return st;
-    }
-    *fd = f;
-    *size = (size_t)sb.st_size;
-    return TERN_OK;
+    else
+        *size = (size_t)sb.st_size;
+    return st;
+}
+
+static tern_status open_regular(const char *path, int *fd, size_t *size)
+{
+    *fd = injected(EIO) ? -1 : open(path, OPEN_FLAGS);
+    return *fd < 0 ? fail_errno("cannot open", path) : check_regular(*fd, path, false, size);
 }
 
 /* Reads up to size bytes; a file that shrank gives fewer. */
@@ -97,6 +104,102 @@ tern_status tern__file_read(const char *path, size_t limit, uint8_t **data, size
     *data = bytes;
     *size = n;
     return TERN_OK;
+}
+
+/* Closes fd. */
+static tern_status map_open_file(int fd, const char *path, size_t size, tern__file_map *out)
+{
+    static const uint8_t none[1];
+    *out = (tern__file_map){.data = none};
+    if (size > 0) {
+        void *p = injected(ENOMEM) ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED) {
+            tern_status st = fail_errno("cannot map", path);
+            close(fd);
+            return st;
+        }
+        *out = (tern__file_map){.data = p, .size = size, .mapped = true};
+    }
+    close(fd);
+    return TERN_OK;
+}
+
+tern_status tern__file_map_open(const char *path, tern__file_map *out)
+{
+    int fd = -1;
+    size_t size = 0;
+    TERN_TRY(open_regular(path, &fd, &size));
+    return map_open_file(fd, path, size, out);
+}
+
+/* The next part of a path, copied to part; its length, 0 at the end, -1 where the path may not be followed. */
+static int next_part(const char **path, char *part, size_t room)
+{
+    const char *p = *path;
+    size_t n = strcspn(p, "/");
+    *path = p + n + (p[n] == '/');
+    if (n >= room || (n == 2 && p[0] == '.' && p[1] == '.') || (n == 0 && p[0] == '/'))
+        return -1;
+    memcpy(part, p, n);
+    part[n] = 0;
+    return (int)n;
+}
+
+/* Opens part after part, each without following a link, so that nothing can be exchanged between a check and its use. */
+static tern_status open_beneath(const char *folder, const char *path, int *fd)
+{
+    int at = injected(EIO) ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return fail_errno("cannot open", folder);
+    const char *rest = path;
+    char part[256];
+    tern_status st = *path ? TERN_OK : tern__fail(TERN_E_IO, "an empty path");
+    while (st == TERN_OK && *rest) {
+        int n = next_part(&rest, part, sizeof part);
+        if (n < 0)
+            st = tern__fail(TERN_E_IO, "\"%.200s\" is not a path below the file that names it", path);
+        if (st != TERN_OK || n == 0)
+            continue;
+        int next = injected(EIO) ? -1 : openat(at, part, OPEN_FLAGS | O_NOFOLLOW | (*rest ? O_DIRECTORY : 0));
+        if (next < 0)
+            st = errno == ELOOP || (errno == ENOTDIR && *rest) ? tern__fail(TERN_E_IO, "\"%.200s\": %s is a link or no folder", path, part)
+                                                               : fail_errno("cannot open", path);
+        close(at);
+        at = next;
+        if (st != TERN_OK)
+            return st;
+    }
+    if (st != TERN_OK)
+        close(at);
+    *fd = at;
+    return st;
+}
+
+tern_status tern__file_map_beneath(const char *folder, const char *path, tern__file_map *out)
+{
+    int fd = -1;
+    size_t size = 0;
+    TERN_TRY(open_beneath(folder, path, &fd));
+    TERN_TRY(check_regular(fd, path, true, &size));
+    return map_open_file(fd, path, size, out);
+}
+
+void tern__file_map_forget(const tern__file_map *m, const void *data, size_t size)
+{
+    long page = m->mapped ? sysconf(_SC_PAGESIZE) : 0;
+    if (page <= 0)
+        return;
+    uintptr_t from = ((uintptr_t)data + (uintptr_t)page - 1) / (uintptr_t)page * (uintptr_t)page;
+    uintptr_t to = ((uintptr_t)data + size) / (uintptr_t)page * (uintptr_t)page;
+    if (from < to) /* only advice: what it cannot do costs memory, nothing else */
+        (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+void tern__file_map_close(tern__file_map *m)
+{
+    if (m->mapped)
+        munmap((void *)(uintptr_t)m->data, m->size);
+    *m = (tern__file_map){0};
 }
 
 #if TERN_HAVE_ZLIB

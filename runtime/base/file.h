@@ -12,6 +12,21 @@ tern_status tern__file_read(const char *path, size_t limit, uint8_t **data, size
  * Without zlib a gzip file is TERN_E_UNSUPPORTED. */
 tern_status tern__file_read_gz(const char *path, size_t limit, uint8_t **data, size_t *size);
 
+/* A regular file's bytes in memory, read when they are touched. Who cuts the file short meanwhile takes the bytes away. */
+typedef struct tern__file_map {
+    const uint8_t *data; /* never NULL */
+    size_t size;
+    bool mapped;         /* false for an empty file, of which there is nothing to map */
+} tern__file_map;
+/* TERN_E_NOT_FOUND, TERN_E_IO, TERN_E_NOMEM as tern__file_read. */
+tern_status tern__file_map_open(const char *path, tern__file_map *out);
+/* The same for a path that an untrusted file names: relative, below folder, without "..", through no symbolic link, and no hard link
+ * to a file that has other names. TERN_E_IO says which of these it breaks. */
+tern_status tern__file_map_beneath(const char *folder, const char *path, tern__file_map *out);
+/* The pages that lie wholly within these bytes leave memory until they are touched again. */
+void tern__file_map_forget(const tern__file_map *m, const void *data, size_t size);
+void tern__file_map_close(tern__file_map *m); /* zeroed is fine */
+
 /* A file being written under a temporary name in the target's directory. */
 typedef struct tern__file_writer {
     int fd;

@@ -30,6 +30,19 @@ tern__blob *tern__blob_create(const void *data, size_t size)
     return b;
 }
 
+tern__blob *tern__blob_borrow(const void *data, size_t size, void (*drop)(void *owner), void *owner)
+{
+    tern__blob *b = tern__alloc(sizeof *b);
+    if (!b)
+        return NULL;
+    b->data = (uint8_t *)(uintptr_t)data; /* never written: blobs are immutable once shared */
+    b->size = size;
+    b->drop = drop;
+    b->owner = owner;
+    atomic_store(BLOB_REFS(b), 1);
+    return b;
+}
+
 tern__blob *tern__blob_retain(tern__blob *b)
 {
     if (b)
@@ -41,7 +54,10 @@ void tern__blob_release(tern__blob *b)
 {
     if (!b || atomic_fetch_sub(BLOB_REFS(b), 1) > 1)
         return;
-    tern__free(b->data);
+    if (b->drop)
+        b->drop(b->owner);
+    else
+        tern__free(b->data);
     tern__free(b);
 }
 

@@ -20,13 +20,17 @@ typedef struct tern__type {
     tern__layout layout;
 } tern__type;
 
-/* Immutable, reference-counted host bytes: constants and first values of variables. */
+/* Immutable, reference-counted host bytes: constants and first values of variables. Only who has just created a blob may write to it. */
 typedef struct tern__blob {
     int refs; /* atomic */
     size_t size;
     uint8_t *data;
+    void (*drop)(void *owner); /* for borrowed bytes: called when the last reference goes; NULL: data is the blob's own */
+    void *owner;
 } tern__blob;
 tern__blob *tern__blob_create(const void *data, size_t size); /* copies; NULL data: zeroes; NULL: no memory */
+/* Bytes that stay where they are, aligned to their elements, until drop(owner) is called. NULL: no memory, and owner is not dropped. */
+tern__blob *tern__blob_borrow(const void *data, size_t size, void (*drop)(void *owner), void *owner);
 tern__blob *tern__blob_retain(tern__blob *b);
 void tern__blob_release(tern__blob *b);
 
