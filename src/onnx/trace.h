@@ -78,6 +78,8 @@ tern__onnx_value *tern__onnx_new(tern__onnx_trace *t);
 void tern__onnx_become(tern__onnx_trace *t, tern__onnx_value *x, tern_value v);
 /* A value that holds known bytes; retains them. */
 void tern__onnx_become_data(tern__onnx_value *x, const tern__type *type, tern__blob *data);
+/* a stands for what b stands for; the two may go different ways later. */
+void tern__onnx_share(tern__onnx_value *a, const tern__onnx_value *b);
 /* x as a value of the current graph. */
 tern_value tern__onnx_use(tern__onnx_trace *t, tern__onnx_value *x);
 /* Makes x->data known: TERN__ONNX_AGAIN after a cut. */

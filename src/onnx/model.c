@@ -1,0 +1,299 @@
+/* Loading and describing ONNX models. */
+#include "onnx/model.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "onnx/import.h"
+
+enum { MAX_NESTING = 64 };
+
+const char *tern__onnx_domain(const char *domain)
+{
+    return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+}
+
+int tern__onnx_opset(Onnx__OperatorSetIdProto *const *sets, size_t n, const char *domain)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(tern__onnx_domain(sets[i]->domain), tern__onnx_domain(domain)) == 0)
+            return sets[i]->version < 1 ? 1 : sets[i]->version > 1000 ? 1000 : (int)sets[i]->version;
+    return 1;
+}
+
+const Onnx__FunctionProto *tern__onnx_function(const tern_onnx *m, const char *domain, const char *name)
+{
+    for (size_t i = 0; i < m->proto->n_functions; i++) {
+        const Onnx__FunctionProto *f = m->proto->functions[i];
+        if (f->name && strcmp(f->name, name) == 0 && strcmp(tern__onnx_domain(f->domain), domain) == 0)
+            return f;
+    }
+    return NULL;
+}
+
+tern_status tern__onnx_each_node(Onnx__NodeProto *const *nodes, size_t n, int depth, tern__onnx_visit fn, void *user)
+{
+    if (depth > MAX_NESTING)
+        return tern__fail(TERN_E_CORRUPT, "onnx: subgraphs nested more than %d deep", MAX_NESTING);
+    for (size_t i = 0; i < n; i++) {
+        TERN_TRY(fn(user, nodes[i]));
+        for (size_t k = 0; k < nodes[i]->n_attribute; k++) {
+            const Onnx__AttributeProto *a = nodes[i]->attribute[k];
+            if (a->g)
+                TERN_TRY(tern__onnx_each_node(a->g->node, a->g->n_node, depth + 1, fn, user));
+            for (size_t s = 0; s < a->n_graphs; s++)
+                TERN_TRY(tern__onnx_each_node(a->graphs[s]->node, a->graphs[s]->n_node, depth + 1, fn, user));
+        }
+    }
+    return TERN_OK;
+}
+
+/* --- Weights ----------------------------------------------------------------------------------------------------- */
+
+static tern__onnx_weight *place(tern__onnx_weight *table, int cap, const Onnx__TensorProto *p)
+{
+    size_t i = ((uintptr_t)p >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 32 & (size_t)(cap - 1);
+    while (table[i].proto && table[i].proto != p)
+        i = (i + 1) & (size_t)(cap - 1);
+    return &table[i];
+}
+
+static tern_status widen(tern_onnx *m)
+{
+    int cap = m->cap_weights ? m->cap_weights * 2 : 64;
+    tern__onnx_weight *wide = tern__alloc_array((size_t)cap, sizeof *wide);
+    if (!wide)
+        return tern__fail(TERN_E_NOMEM, "onnx: %d weights", m->n_weights);
+    for (int i = 0; i < m->cap_weights; i++)
+        if (m->weights[i].proto)
+            *place(wide, cap, m->weights[i].proto) = m->weights[i];
+    tern__free(m->weights);
+    m->weights = wide;
+    m->cap_weights = cap;
+    return TERN_OK;
+}
+
+tern_status tern__onnx_weight_of(tern_onnx *m, const Onnx__TensorProto *p, tern__type *type, tern__blob **data)
+{
+    if (2 * (m->n_weights + 1) > m->cap_weights)
+        TERN_TRY(widen(m));
+    tern__onnx_weight *w = place(m->weights, m->cap_weights, p);
+    if (!w->proto) {
+        tern__onnx_weight made = {.proto = p};
+        TERN_TRY(tern__onnx_tensor(m->file, p, &made.type, &made.data));
+        *w = made;
+        m->n_weights++;
+    }
+    *type = w->type;
+    *data = w->data;
+    return TERN_OK;
+}
+
+/* --- What the model uses ----------------------------------------------------------------------------------------- */
+
+struct survey {
+    tern_onnx *m;
+    Onnx__OperatorSetIdProto *const *opsets;
+    size_t n_opsets;
+};
+
+static tern_status note_node(void *user, const Onnx__NodeProto *p)
+{
+    struct survey *s = user;
+    tern_onnx *m = s->m;
+    if (!p->op_type)
+        return tern__fail(TERN_E_CORRUPT, "onnx: a node without an operator");
+    const char *domain = tern__onnx_domain(p->domain);
+    const int opset = tern__onnx_opset(s->opsets, s->n_opsets, domain);
+    m->n_nodes++;
+    for (int i = 0; i < m->n_ops; i++)
+        if (m->ops[i].opset == opset && strcmp(m->ops[i].name, p->op_type) == 0 && strcmp(m->ops[i].domain, domain) == 0) {
+            m->ops[i].count++;
+            return TERN_OK;
+        }
+    if (m->n_ops == m->cap_ops && !TERN_GROW(m->ops, m->n_ops, m->cap_ops))
+        return tern__fail(TERN_E_NOMEM, "onnx: %d operators", m->n_ops);
+    m->ops[m->n_ops++] = (tern_onnx_op){
+        .domain = domain, .name = p->op_type, .opset = opset, .count = 1,
+        .supported = tern__onnx_function(m, domain, p->op_type) || tern__onnx_find_handler(domain, p->op_type, opset),
+        .node = p->name && *p->name ? p->name : p->n_output > 0 ? p->output[0] : ""};
+    return TERN_OK;
+}
+
+static tern_status survey(tern_onnx *m)
+{
+    const Onnx__GraphProto *g = m->proto->graph;
+    struct survey s = {m, m->proto->opset_import, m->proto->n_opset_import};
+    TERN_TRY(tern__onnx_each_node(g->node, g->n_node, 0, note_node, &s));
+    for (size_t i = 0; i < m->proto->n_functions; i++) {
+        const Onnx__FunctionProto *f = m->proto->functions[i];
+        s = (struct survey){m, f->opset_import, f->n_opset_import};
+        TERN_TRY(tern__onnx_each_node(f->node, f->n_node, 0, note_node, &s));
+    }
+    return TERN_OK;
+}
+
+static bool has_initializer(const Onnx__GraphProto *g, const char *name)
+{
+    for (size_t i = 0; i < g->n_initializer; i++)
+        if (g->initializer[i]->name && strcmp(g->initializer[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+static tern_status list_inputs(tern_onnx *m)
+{
+    const Onnx__GraphProto *g = m->proto->graph;
+    m->inputs = tern__alloc_array(g->n_input, sizeof *m->inputs);
+    if (!m->inputs || g->n_input > INT16_MAX || g->n_output > INT16_MAX)
+        return tern__fail(TERN_E_NOMEM, "onnx: %zu inputs and %zu outputs", g->n_input, g->n_output);
+    for (size_t i = 0; i < g->n_input; i++) {
+        if (!g->input[i]->name)
+            return tern__fail(TERN_E_CORRUPT, "onnx: input %zu has no name", i);
+        if (!has_initializer(g, g->input[i]->name))
+            m->inputs[m->n_inputs++] = g->input[i];
+    }
+    for (size_t i = 0; i < g->n_output; i++)
+        if (!g->output[i]->name)
+            return tern__fail(TERN_E_CORRUPT, "onnx: output %zu has no name", i);
+    return TERN_OK;
+}
+
+static tern_status read_model(tern_onnx *m, const char *path)
+{
+    TERN_TRY(tern__onnx_file_open(path, &m->file));
+    m->proto = tern__onnx_file_model(m->file);
+    if (!m->proto->graph)
+        return tern__fail(TERN_E_CORRUPT, "%s has no graph", path);
+    TERN_TRY(list_inputs(m));
+    return survey(m);
+}
+
+tern_status tern_onnx_load(const char *path, tern_onnx **out)
+{
+    if (!path || !out)
+        return tern__fail(TERN_E_INVALID, "tern_onnx_load: no %s", path ? "place for the result" : "path");
+    tern_onnx *m = tern__alloc(sizeof *m);
+    if (!m)
+        return tern__fail(TERN_E_NOMEM, "onnx: a model");
+    tern_status st = read_model(m, path);
+    if (st != TERN_OK) {
+        tern_onnx_destroy(m);
+        return st;
+    }
+    *out = m;
+    return TERN_OK;
+}
+
+void tern_onnx_destroy(tern_onnx *m)
+{
+    if (!m)
+        return;
+    for (int i = 0; i < m->cap_weights; i++)
+        tern__blob_release(m->weights[i].data);
+    tern__free(m->weights);
+    tern__free(m->inputs);
+    tern__free(m->ops);
+    tern__onnx_file_close(m->file);
+    tern__free(m);
+}
+
+/* --- Ports ------------------------------------------------------------------------------------------------------- */
+
+static void describe_tensor(const Onnx__TypeProto__Tensor *t, tern_onnx_port *p)
+{
+    p->typed = tern__onnx_dtype(t->elem_type, &p->dtype) == TERN_OK;
+    if (!t->shape || t->shape->n_dim > TERN_MAX_RANK)
+        return;
+    p->rank = (int)t->shape->n_dim;
+    for (int i = 0; i < p->rank; i++) {
+        const Onnx__TensorShapeProto__Dimension *d = t->shape->dim[i];
+        p->dim[i] = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && d->dim_value >= 0 ? d->dim_value : -1;
+        if (d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && d->dim_param && *d->dim_param)
+            p->dim_name[i] = d->dim_param;
+    }
+}
+
+static void describe(const Onnx__ValueInfoProto *v, tern_onnx_port *p)
+{
+    *p = (tern_onnx_port){.name = v->name, .kind = TERN_ONNX_TENSOR, .rank = -1};
+    const Onnx__TypeProto *t = v->type;
+    while (t && t->value_case == ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE) {
+        p->optional = true;
+        t = t->optional_type->elem_type;
+    }
+    if (t && t->value_case == ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE) {
+        p->kind = TERN_ONNX_SEQUENCE;
+        t = t->sequence_type->elem_type;
+    }
+    if (t && t->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+        describe_tensor(t->tensor_type, p);
+    if (p->kind == TERN_ONNX_SEQUENCE)
+        p->rank = -1;
+}
+
+int tern_onnx_n_inputs(const tern_onnx *m)
+{
+    return m->n_inputs;
+}
+
+int tern_onnx_n_outputs(const tern_onnx *m)
+{
+    return (int)m->proto->graph->n_output;
+}
+
+tern_status tern_onnx_input(const tern_onnx *m, int i, tern_onnx_port *out)
+{
+    if (i < 0 || i >= m->n_inputs)
+        return tern__fail(TERN_E_INVALID, "tern_onnx_input: %d of %d", i, m->n_inputs);
+    describe(m->inputs[i], out);
+    return TERN_OK;
+}
+
+tern_status tern_onnx_output(const tern_onnx *m, int i, tern_onnx_port *out)
+{
+    if (i < 0 || i >= tern_onnx_n_outputs(m))
+        return tern__fail(TERN_E_INVALID, "tern_onnx_output: %d of %d", i, tern_onnx_n_outputs(m));
+    describe(m->proto->graph->output[i], out);
+    return TERN_OK;
+}
+
+int tern_onnx_n_ops(const tern_onnx *m)
+{
+    return m->n_ops;
+}
+
+tern_status tern_onnx_get_op(const tern_onnx *m, int i, tern_onnx_op *out)
+{
+    if (i < 0 || i >= m->n_ops)
+        return tern__fail(TERN_E_INVALID, "tern_onnx_get_op: %d of %d", i, m->n_ops);
+    *out = m->ops[i];
+    return TERN_OK;
+}
+
+static const char *or_empty(const char *s)
+{
+    return s ? s : "";
+}
+
+void tern_onnx_get_info(const tern_onnx *m, tern_onnx_info *out)
+{
+    const Onnx__ModelProto *p = m->proto;
+    *out = (tern_onnx_info){.ir_version = p->ir_version, .producer = or_empty(p->producer_name), .producer_version = or_empty(p->producer_version),
+                            .graph_name = or_empty(p->graph->name), .n_nodes = m->n_nodes, .n_initializers = (int)p->graph->n_initializer};
+    for (size_t i = 0; i < p->n_opset_import; i++)
+        if (!*tern__onnx_domain(p->opset_import[i]->domain))
+            out->opset = p->opset_import[i]->version;
+    for (size_t i = 0; i < p->graph->n_initializer; i++) {
+        const Onnx__TensorProto *t = p->graph->initializer[i];
+        int64_t elems = 1;
+        tern_dtype dtype;
+        for (size_t k = 0; k < t->n_dims; k++)
+            elems = t->dims[k] < 0 || (t->dims[k] > 0 && elems > INT64_MAX / 16 / t->dims[k]) ? 0 : elems * t->dims[k];
+        if (tern__onnx_dtype(t->data_type, &dtype) != TERN_OK)
+            continue;
+        out->n_parameters += dtype <= TERN_F64 ? elems : 0;
+        out->weight_bytes += elems * (int64_t)tern_dtype_size(dtype);
+    }
+}

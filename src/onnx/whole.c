@@ -1,0 +1,84 @@
+/* A model as one graph, and the values that applications hand over. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "onnx/trace.h"
+
+static tern_status extent_of(const tern_onnx_port *p, int axis, const tern_onnx_dim *dims, int64_t *out)
+{
+    *out = p->dim[axis] >= 0 ? p->dim[axis] : 1;
+    for (; p->dim[axis] < 0 && p->dim_name[axis] && dims && dims->name; dims++)
+        if (strcmp(dims->name, p->dim_name[axis]) == 0)
+            *out = dims->extent;
+    return *out >= 0 ? TERN_OK : tern__fail(TERN_E_SHAPE, "dimension \"%s\" of input \"%s\" cannot be negative", p->dim_name[axis], p->name);
+}
+
+static tern_status graph_input(tern__onnx_trace *t, int i, const tern_onnx_graph_params *p, tern__onnx_value **out)
+{
+    tern_onnx_port port;
+    TERN_TRY(tern_onnx_input(t->m, i, &port));
+    if (port.kind != TERN_ONNX_TENSOR || !port.typed)
+        return tern__fail(TERN_E_UNSUPPORTED, "input \"%s\" is no tensor of a type that Tern has, so the model has no single graph", port.name);
+    if (port.rank < 0 && !p->input_shapes)
+        return tern__fail(TERN_E_SHAPE, "the model does not say how many dimensions input \"%s\" has", port.name);
+    tern_shape s = {.rank = port.rank};
+    for (int k = 0; k < port.rank; k++)
+        TERN_TRY(extent_of(&port, k, p->dims, &s.dim[k]));
+    if (p->input_shapes)
+        s = p->input_shapes[i];
+    *out = tern__onnx_new(t);
+    if (!*out)
+        return tern__fail(TERN_E_NOMEM, "onnx: an input");
+    tern__onnx_become(t, *out, tern_graph_input(t->g, port.name, port.dtype, &s, 0));
+    return tern_graph_check(t->g);
+}
+
+static tern_status graph_outputs(tern__onnx_trace *t, tern__onnx_value **out)
+{
+    for (int i = 0; i < tern_onnx_n_outputs(t->m); i++) {
+        if (out[i]->kind != TERN__ONNX_TENSOR)
+            return tern__fail(TERN_E_UNSUPPORTED, "output \"%s\" is no tensor, so the model has no single graph", t->m->proto->graph->output[i]->name);
+        tern_graph_output(t->g, t->m->proto->graph->output[i]->name, tern__onnx_use(t, out[i]));
+    }
+    return tern_graph_check(t->g);
+}
+
+static tern_status trace_whole(tern__onnx_trace *t, const tern_onnx_graph_params *p)
+{
+    const int n_in = t->m->n_inputs, n_out = tern_onnx_n_outputs(t->m);
+    tern__onnx_value **values = tern__onnx_trace_scratch(t, (size_t)n_in + (size_t)n_out + 1, sizeof *values);
+    if (!values)
+        return tern__fail(TERN_E_NOMEM, "onnx: the values of a trace");
+    for (int i = 0; i < n_in; i++)
+        TERN_TRY(graph_input(t, i, p, &values[i]));
+    TERN_TRY(tern__onnx_walk_model(t, values, values + n_in));
+    return graph_outputs(t, values + n_in);
+}
+
+tern_status tern_onnx_graph(tern_onnx *m, const tern_onnx_graph_params *p, tern_graph **out)
+{
+    static const tern_onnx_graph_params none;
+    if (!m || !out)
+        return tern__fail(TERN_E_INVALID, "tern_onnx_graph: no %s", m ? "place for the result" : "model");
+    p = p ? p : &none;
+    tern__onnx_trace t;
+    tern_status st = tern__onnx_trace_begin(&t, m, NULL);
+    t.variables = p->variables;
+    if (st == TERN_OK)
+        st = trace_whole(&t, p);
+    if (st == TERN_OK) {
+        *out = t.g;
+        t.g = NULL;
+    }
+    tern__onnx_trace_finish(&t);
+    return st;
+}
+
+void tern_onnx_value_clear(tern_onnx_value *v)
+{
+    tern_tensor_destroy(v->tensor);
+    for (int i = 0; i < v->n_items; i++)
+        tern_onnx_value_clear(&v->items[i]);
+    tern__free(v->items);
+    *v = (tern_onnx_value){0};
+}
