@@ -139,6 +139,7 @@ static bool read_option(const cli_usage *u, int argc, char **argv, int *i)
 bool cli_parse(const cli_usage *u, int argc, char **argv, int *code)
 {
     bool plain_only = false;
+    int n_plain = 0;
     *code = CLI_USAGE;
     for (int i = 0; i < argc; i++)
         if (!strcmp(argv[i], "--"))
@@ -157,6 +158,8 @@ bool cli_parse(const cli_usage *u, int argc, char **argv, int *code)
         } else if (!plain_only && argv[i][0] == '-' && argv[i][1]) {
             cli_misuse(u->command, "unknown option \"%s\"", argv[i]);
             return false;
+        } else if (u->n_plain) {
+            argv[n_plain++] = argv[i]; /* never past i: what stood there was read before */
         } else if (!u->positional || *u->positional) {
             cli_misuse(u->command, "one argument too many: \"%s\"", argv[i]);
             return false;
@@ -164,7 +167,9 @@ bool cli_parse(const cli_usage *u, int argc, char **argv, int *code)
             *u->positional = argv[i];
         }
     }
-    if (u->positional && !*u->positional) {
+    if (u->n_plain)
+        *u->n_plain = n_plain;
+    if (u->n_plain ? n_plain == 0 : u->positional && !*u->positional) {
         cli_misuse(u->command, "%s is missing", u->positional_name);
         return false;
     }

@@ -7,6 +7,7 @@
 #include <tern/data.h>
 #include <tern/device.h>
 #include <tern/graph.h>
+#include <tern/onnx.h>
 #include <tern/session.h>
 
 /* What the process ends with. Documented in `tern --help`. */
@@ -23,6 +24,7 @@ int cli_demo(const cli *c, int argc, char **argv);
 int cli_train(const cli *c, int argc, char **argv);
 int cli_eval(const cli *c, int argc, char **argv);
 int cli_run(const cli *c, int argc, char **argv);
+int cli_test(const cli *c, int argc, char **argv);
 int cli_plan(const cli *c, int argc, char **argv);
 int cli_certify(const cli *c, int argc, char **argv);
 int cli_cache(const cli *c, int argc, char **argv);
@@ -61,6 +63,7 @@ typedef struct cli_usage {
     const cli_option *options;
     const char **positional; /* receives the one plain argument; NULL when the command takes none */
     const char *positional_name;
+    int *n_plain;            /* where the command takes one or more instead: how many; they are moved to the front of argv */
 } cli_usage;
 
 /* Reads the arguments after the subcommand's name. False: the process is done, with *code (help was asked for, or the usage is wrong). */
@@ -91,6 +94,18 @@ bool cli_can_write(const char *path);
 /* Opens the device that --device before or after the subcommand names (either may be NULL). CLI_OK or the exit code, message printed. */
 enum { CLI_PROFILE = 1, CLI_COMPUTES = 2 }; /* events are timed; the null device will not do */
 int cli_open_device(const cli *c, const char *device, unsigned needs, tern_device **out);
+
+/* --- values.c: elements of any type, and the comparison of what came out with what should have --- */
+
+double cli_element(const tern_tensor *t, size_t i);
+typedef struct cli_tolerance {
+    double rtol, atol;
+    bool type_only;   /* the elements are random by nature: kind, dtype and shape must agree, no more */
+    bool some_dropped;/* zero on one side where the other has a number is no difference: what a dropout drops is random */
+} cli_tolerance;
+/* Kind, dtype, shape, then elements: floats within atol + rtol * |wanted|, NaN like NaN, infinities by sign; everything else exactly. False: the
+ * difference in words, "element 3 is 1.5, not 1.25 ...". Sequences item by item. */
+bool cli_values_agree(const tern_onnx_value *got, const tern_onnx_value *wanted, const cli_tolerance *tol, char *why, size_t size);
 
 /* --- json.c: a writer that cannot produce an invalid document, and a finder of numbers in the documents it wrote --- */
 

@@ -15,6 +15,7 @@ static const struct {
     {"train", "Train a named network on a data set and save it.", cli_train},
     {"eval", "Test a saved model on a data set.", cli_eval},
     {"run", "Run a saved model on arrays from .npy files, and time it.", cli_run},
+    {"test", "Run test cases in ONNX's layout: a model, inputs and what should come out.", cli_test},
     {"plan", "Show how a saved model would run: kernels, bytes moved, memory.", cli_plan},
     {"certify", "Check every op on this device and driver against the scalar reference.", cli_certify},
     {"cache", "Show or clear the cache of built kernels.", cli_cache},
