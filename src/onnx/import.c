@@ -20,6 +20,14 @@ tern_status tern__onnx_fail(const tern__onnx_node *n, tern_status st, const char
     return tern__fail(st, "%s", text);
 }
 
+tern_status tern__onnx_axis(const tern__onnx_node *n, int64_t axis, int rank, int *out)
+{
+    if (axis < -rank || axis >= rank)
+        return tern__onnx_fail(n, TERN_E_INVALID, "axis %" PRId64 " out of range for rank %d", axis, rank);
+    *out = (int)(axis < 0 ? axis + rank : axis);
+    return TERN_OK;
+}
+
 /* --- Inputs ------------------------------------------------------------------------------------------------------ */
 
 bool tern__onnx_has(const tern__onnx_node *n, int i)

@@ -81,6 +81,9 @@ void tern__onnx_set(tern__onnx_node *n, int i, tern_value v);
 /* TERN_E_UNSUPPORTED with "Resize \"name\": " before the sentence; st for other reasons. Returns st. */
 tern_status tern__onnx_fail(const tern__onnx_node *n, tern_status st, const char *fmt, ...) TERN_PRINTF(3, 4);
 
+/* axis in [-rank, rank) made positive; TERN_E_INVALID for another. */
+tern_status tern__onnx_axis(const tern__onnx_node *n, int64_t axis, int rank, int *out);
+
 /* --- On the host --- For results whose shape depends on the elements (NonZero, Unique, NonMaxSuppression): fn gets all inputs (data NULL where
  * missing) and makes the outputs with tern__onnx_make. It runs at once if all inputs are known, else in every run, between two graphs. */
 typedef struct tern__onnx_host {

@@ -581,13 +581,13 @@ static tern_status split_lengths(tern__onnx_node *n, int64_t extent, int64_t **o
 
 static tern_status split_to_sequence(tern__onnx_node *n)
 {
-    int64_t axis = tern__onnx_attr_int(n, "axis", 0), *lengths;
+    int64_t axis = tern__onnx_attr_int(n, "axis", 0), *lengths = NULL;
     const bool keep = tern__onnx_attr_int(n, "keepdims", 1) != 0 || tern__onnx_has(n, 1);
     const int rank = tern__onnx_rank(n, 0);
     if (axis < -rank || axis >= rank)
         return tern__onnx_fail(n, TERN_E_SHAPE, "axis %" PRId64 " of %d dimensions", axis, rank);
     axis += axis < 0 ? rank : 0;
-    int count;
+    int count = 0;
     tern_status st = split_lengths(n, tern__onnx_shape(n, 0)->dim[axis], &lengths, &count);
     if (st != TERN_OK)
         return st;

@@ -81,14 +81,6 @@ tern_dtype tern__onnx_float_for(tern_dtype t)
     return tern_dtype_size(t) <= 2 ? TERN_F32 : TERN_F64;
 }
 
-tern_status tern__onnx_axis(const tern__onnx_node *n, int64_t axis, int rank, int *out)
-{
-    if (axis < -rank || axis >= rank)
-        return tern__onnx_fail(n, TERN_E_INVALID, "axis %" PRId64 " out of range for rank %d", axis, rank);
-    *out = (int)(axis < 0 ? axis + rank : axis);
-    return TERN_OK;
-}
-
 /* --- One op each ------------------------------------------------------------------------------------------------- */
 
 typedef struct twin {

@@ -15,7 +15,5 @@ tern_status tern__onnx_read_float(tern__onnx_node *n, int i, double def, double 
 tern_status tern__onnx_attr_dtype(tern__onnx_node *n, const char *name, tern_dtype def, tern_dtype *out);
 /* A floating-point type that holds the integers of t (64-bit ones up to 2^53); t itself if it is floating point. */
 tern_dtype tern__onnx_float_for(tern_dtype t);
-/* axis in [-rank, rank) made positive; TERN_E_INVALID else. */
-tern_status tern__onnx_axis(const tern__onnx_node *n, int64_t axis, int rank, int *out);
 
 #endif

@@ -20,8 +20,6 @@ tern_status tern__onnx_per_axis(tern__onnx_node *n, const char *name, int dims, 
 tern_status tern__onnx_need_rank(const tern__onnx_node *n, int i, int lo, int hi);
 /* TERN_E_DTYPE unless input i is floating point. */
 tern_status tern__onnx_need_float(const tern__onnx_node *n, int i);
-/* An axis in [-rank, rank) made positive. */
-tern_status tern__onnx_axis(const tern__onnx_node *n, int64_t axis, int rank, int *out);
 /* Sets output i and tells whether the graph took all ops. */
 tern_status tern__onnx_done(tern__onnx_node *n, int i, tern_value v);
 /* The activation that fused forms name in attributes (activation, activation_params or activation_alpha...): applied to v. */

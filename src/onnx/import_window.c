@@ -27,14 +27,6 @@ tern_status tern__onnx_need_float(const tern__onnx_node *n, int i)
     return tern__onnx_fail(n, TERN_E_DTYPE, "input %d is %s, it must be floating point", i, tern_dtype_name(t));
 }
 
-tern_status tern__onnx_axis(const tern__onnx_node *n, int64_t axis, int rank, int *out)
-{
-    if (axis < -rank || axis >= rank)
-        return tern__onnx_fail(n, TERN_E_INVALID, "axis %" PRId64 " is out of range for rank %d", axis, rank);
-    *out = (int)(axis < 0 ? axis + rank : axis);
-    return TERN_OK;
-}
-
 tern_status tern__onnx_done(tern__onnx_node *n, int i, tern_value v)
 {
     tern__onnx_set(n, i, v);

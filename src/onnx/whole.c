@@ -1,4 +1,4 @@
-/* A model as one graph, and the values that applications hand over. */
+/* A model as one graph. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -72,13 +72,4 @@ tern_status tern_onnx_graph(tern_onnx *m, const tern_onnx_graph_params *p, tern_
     }
     tern__onnx_trace_finish(&t);
     return st;
-}
-
-void tern_onnx_value_clear(tern_onnx_value *v)
-{
-    tern_tensor_destroy(v->tensor);
-    for (int i = 0; i < v->n_items; i++)
-        tern_onnx_value_clear(&v->items[i]);
-    tern__free(v->items);
-    *v = (tern_onnx_value){0};
 }
