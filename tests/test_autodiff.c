@@ -95,6 +95,19 @@ static const example examples[] = {
     {"gather", {S(4, 3), S(2, 2), END}, -1, 1, NULL, 2, 4, 0},
     {"gather", {S(2, 4), S(5), END}, -1, 1, WITH(TERN_INT("axis", 1)), 2, 4, 0},
     {"scatter_add", {S(4, 3), S(5), S(5, 3), END}, -1, 1, NULL, 2, 4, 0},
+    {"scatter_add", {S(4, 3), SCALAR, S(3), END}, -1, 1, NULL, 2, 4, 0},
+    {"scatter_slices", {S(4, 3), S(5), S(5, 3), END}, -1, 1, NULL, 2, 4, 0},
+    {"scatter_slices", {S(4, 3), S(5), S(5, 3), END}, -1, 1, WITH(TERN_STRING("reduction", "mul")), 2, 4, 0},
+    {"scatter_slices", {S(3, 4), S(5), S(3, 5), END}, -1, 1, WITH(TERN_INT("axis", 1), TERN_STRING("reduction", "max")), 2, 4, 0},
+    {"scatter_elements", {S(4, 3), S(5, 3), S(5, 3), END}, -1, 1, NULL, 2, 4, 0},
+    {"scatter_elements", {S(4, 3), S(2, 2), S(2, 2), END}, -1, 1, WITH(TERN_STRING("reduction", "add")), 2, 4, 0},
+    {"scatter_elements", {S(4, 3), S(4, 5), S(4, 5), END}, -1, 1, WITH(TERN_INT("axis", 1), TERN_STRING("reduction", "min")), 2, 3, 0},
+    {"scatter_nd", {S(4, 3), S(5, 1), S(5, 3), END}, -1, 1, WITH(TERN_STRING("reduction", "add")), 2, 4, 0},
+    {"gather_elements", {S(4, 3), S(5, 2), END}, -1, 1, NULL, 2, 4, 0},
+    {"gather_nd", {S(3, 3, 2), S(3, 2, 1), END}, -1, 1, WITH(TERN_INT("batch_dims", 1)), 2, 3, 0},
+    {"top_k", {S(3, 5), END}, -1, 1, WITH(TERN_INT("k", 2)), 0, 0, 2},
+    {"cumsum", {S(3, 4), END}, -1, 1, WITH(TERN_INT("axis", 1)), 0, 0, 0},
+    {"cumsum", {S(3, 4), END}, -1, 1, WITH(TERN_INT("axis", 0), TERN_INT("exclusive", 1), TERN_INT("reverse", 1)), 0, 0, 0},
     {"embedding", {S(5, 3), S(2, 3), END}, -1, 1, NULL, 2, 5, 0},
 
     {"reshape", {S(2, 3), END}, -1, 1, WITH(LIST("shape", 3, -1)), 0, 0, 0},
@@ -110,6 +123,7 @@ static const example examples[] = {
     {"pad", {S(2, 3), END}, -1, 1, WITH(LIST("pads", 1, 0, 2, -1)), 0, 0, 0},
     {"pad", {S(3, 4), END}, -1, 1, WITH(LIST("pads", 1, 2, 1, 0), TERN_STRING("mode", "reflect")), 0, 0, 0},
     {"pad", {S(3, 4), END}, -1, 1, WITH(LIST("pads", 1, 2, 1, 0), TERN_STRING("mode", "edge")), 0, 0, 0},
+    {"pad", {S(3, 4), END}, -1, 1, WITH(LIST("pads", 1, 5, 1, 0), TERN_STRING("mode", "wrap")), 0, 0, 0},
     {"concat", {S(2, 3), S(2, 1), S(2, 2), END}, -1, 1, WITH(TERN_INT("axis", 1)), 0, 0, 0},
     {"split", {S(5, 2), END}, -1, 1, WITH(TERN_INT("axis", 0), LIST("parts", 2, 3)), 0, 0, 2},
     {"dropout", {S(4, 5), SCALAR, END}, -1, 1, WITH(TERN_FLOAT("p", 0.4), TERN_INT("seed", 5)), 2, 9, 0},
@@ -122,6 +136,7 @@ static const char *const left_out[] = {
     "ceil", "floor", "round", "sign",   /* flat wherever they are smooth: no gradient arrives, which is an error */
     "argmax", "argmin", "one_hot", "size", "iota", /* whole numbers */
     "random_normal", "random_uniform",  /* of no differentiable input */
+    "det",                              /* has none yet */
 };
 
 static bool has_example(const char *op)

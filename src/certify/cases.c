@@ -111,7 +111,7 @@ static const tern__attr_decl *find_attr(const tern__op *op, const char *name, si
 static const char *known_word(const char *s, size_t n)
 {
     static const char *const words[] = {"constant", "edge", "reflect", "sum", "mean", "none", "f32", "f16", "f64", "i32", "i64", "u8", "bool",
-                                        "tanh", "add", "set", "same", "valid", "max", "min", "mul"};
+                                        "tanh", "add", "set", "same", "valid", "max", "min", "mul", "wrap"};
     for (int i = 0; i < TERN_COUNT(words); i++)
         if (strlen(words[i]) == n && !memcmp(words[i], s, n))
             return words[i];

@@ -1,4 +1,4 @@
-/* What gather and scatter_add share: data seen as [outer, extent, inner] around an axis, and an index's meaning. */
+/* What gathering and scattering ops share: data seen as [outer, extent, inner] around an axis, and an index's meaning. */
 #ifndef TERN_OPS_GATHER_H
 #define TERN_OPS_GATHER_H
 
@@ -12,6 +12,9 @@ typedef struct tern__gather_map {
 } tern__gather_map;
 /* From the shapes of data and indices, and attribute 0 (axis). */
 tern_status tern__gather_map_of(const tern__node *n, const tern_shape *data, const tern_shape *indices, tern__gather_map *m);
+
+/* gather_elements and scatter_elements: data and indices have one rank, and indices stay inside data along the other axes. */
+bool tern__elements_fit(const tern_shape *data, const tern_shape *indices, int axis);
 
 /* The position an index means, negative ones counting from the end; -1 if there is none. */
 static inline int64_t tern__gather_at(const tern__array *indices, int64_t i, int64_t extent)

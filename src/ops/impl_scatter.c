@@ -1,12 +1,18 @@
-/* scatter_add for every device (kernels/scatter_add.cl): one item an element, which looks at all indices. */
+/* scatter_add of few indices (kernels/scatter_add.cl): one item an element, which looks at all of them. */
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "ops/gather.h"
 #include "ops/impl_cpu.h"
+#include "ops/scatter.h"
+
+enum { FEW = 64 }; /* indices that are looked at faster than sorted into lists */
 
 static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
 {
+    if (tern__elems(&tern__lower_type(l, n->in[1])->shape) > FEW) {
+        tern__str_addf(why, "more than %d indices", FEW);
+        return false;
+    }
     for (int i = 0; i < n->n_in; i++) {
         const tern__type *t = tern__lower_type(l, n->in[i]);
         if (tern__elems(&t->shape) > INT32_MAX) {
@@ -21,8 +27,7 @@ static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
     return true;
 }
 
-/* The axes of a hook over [outer][middle][inner], those that stand for no dimension left out, and the same as text. */
-static void hook_view(const int dims[3], const char *const names[3], tern__hook_axis axes[4], char *text, size_t size)
+void tern__scatter_axes(const int dims[3], const char *const names[3], tern__hook_axis *axes, char *text, size_t size)
 {
     int used = 0;
     size_t len = 0;
@@ -46,8 +51,8 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     const int after = data->shape.rank - m.axis - 1;
     tern__hook_axis data_axes[4], update_axes[4], index_axes[2] = {{.dims = indices->shape.rank}, {0}};
     char data_at[64], update_at[64];
-    hook_view((const int[]){m.axis, 1, after}, (const char *const[]){"outer", "extent", "inner"}, data_axes, data_at, sizeof data_at);
-    hook_view((const int[]){m.axis, indices->shape.rank, after}, (const char *const[]){"outer", "index", "inner"}, update_axes, update_at, sizeof update_at);
+    tern__scatter_axes((const int[]){m.axis, 1, after}, (const char *const[]){"outer", "extent", "inner"}, data_axes, data_at, sizeof data_at);
+    tern__scatter_axes((const int[]){m.axis, indices->shape.rank, after}, (const char *const[]){"outer", "index", "inner"}, update_axes, update_at, sizeof update_at);
     tern__kern_define(k, "T", "%s", tern__reg_type(data->dtype));
     const int64_t total = m.outer * m.extent * m.inner;
     /* An empty result still has a kernel, so that its memory is known to the plan; no item gets as far as storing. */

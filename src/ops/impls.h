@@ -30,4 +30,15 @@ extern const tern__impl tern__impl_max_pool_grad_items;
 /* scatter_add (impl_scatter.c): one item an element, without atomics. */
 extern const tern__impl tern__impl_scatter_add_items;
 
+/* scatter_slices, scatter_elements, and scatter_add of many indices (impl_scatter_lists.c): lists of the updates that fall on a place. */
+extern const tern__impl tern__impl_scatter_lists;
+
+/* cumsum (impl_scan.c), top_k (impl_top_k.c), det (impl_det.c). */
+extern const tern__impl tern__impl_scan_lines;
+extern const tern__impl tern__impl_top_k_heaps;
+extern const tern__impl tern__impl_det_items;
+
+/* roi_align, max_roi_pool (impl_roi.c): one item an element. */
+extern const tern__impl tern__impl_roi_items;
+
 #endif

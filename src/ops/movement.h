@@ -11,7 +11,7 @@ typedef struct tern__slice_map {
 tern_status tern__slice_map_of(const tern__node *n, const tern_shape *in, tern__slice_map *m);
 
 /* pad: elements before and after each axis; negative ones crop. */
-typedef enum tern__pad_mode { TERN__PAD_CONSTANT, TERN__PAD_EDGE, TERN__PAD_REFLECT } tern__pad_mode;
+typedef enum tern__pad_mode { TERN__PAD_CONSTANT, TERN__PAD_EDGE, TERN__PAD_REFLECT, TERN__PAD_WRAP } tern__pad_mode;
 typedef struct tern__pad_map {
     tern__pad_mode mode;
     double value; /* CONSTANT */

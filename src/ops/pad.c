@@ -1,4 +1,4 @@
-/* pad: elements added before and after each axis: a constant, the edge, or a reflection. */
+/* pad: elements added before and after each axis: a constant, the edge, a reflection, or the other end. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -25,8 +25,10 @@ static tern_status pad_mode(const tern__node *n, tern__pad_mode *out)
         *out = TERN__PAD_EDGE;
     else if (strcmp(mode, "reflect") == 0)
         *out = TERN__PAD_REFLECT;
+    else if (strcmp(mode, "wrap") == 0)
+        *out = TERN__PAD_WRAP;
     else
-        return tern__fail(TERN_E_INVALID, "pad: mode \"%s\" is none of constant, edge, reflect", mode);
+        return tern__fail(TERN_E_INVALID, "pad: mode \"%s\" is none of constant, edge, reflect, wrap", mode);
     return TERN_OK;
 }
 
@@ -36,11 +38,8 @@ static tern_status check_axis(const tern__pad_map *m, int axis, int64_t extent)
     if (before < -PAD_MAX || before > PAD_MAX || after < -PAD_MAX || after > PAD_MAX || extent > PAD_MAX || extent + before + after < 0)
         return tern__fail(TERN_E_SHAPE, "pad: %" PRId64 " before and %" PRId64 " after do not fit the extent %" PRId64 " of axis %d", before,
                           after, extent, axis);
-    if (m->mode == TERN__PAD_EDGE && extent == 0 && before + after > 0)
-        return tern__fail(TERN_E_SHAPE, "pad: axis %d has no edge to repeat", axis);
-    if (m->mode == TERN__PAD_REFLECT && TERN_MAX(before, after) > 0 && TERN_MAX(before, after) >= extent)
-        return tern__fail(TERN_E_SHAPE, "pad: reflecting %" PRId64 " elements needs more than the %" PRId64 " of axis %d",
-                          TERN_MAX(before, after), extent, axis);
+    if (m->mode != TERN__PAD_CONSTANT && extent == 0 && before + after > 0)
+        return tern__fail(TERN_E_SHAPE, "pad: axis %d has no element to repeat", axis);
     return TERN_OK;
 }
 
@@ -60,6 +59,11 @@ tern_status tern__pad_map_of(const tern__node *n, const tern_shape *in, tern__pa
     return TERN_OK;
 }
 
+static int64_t modulo(int64_t a, int64_t k)
+{
+    return (a % k + k) % k;
+}
+
 int64_t tern__pad_source(const tern__pad_map *m, int axis, int64_t extent, int64_t c)
 {
     c -= m->before[axis];
@@ -69,7 +73,12 @@ int64_t tern__pad_source(const tern__pad_map *m, int axis, int64_t extent, int64
     case TERN__PAD_EDGE:
         return c < 0 ? 0 : extent - 1;
     case TERN__PAD_REFLECT:
-        return c < 0 ? -c : 2 * (extent - 1) - c;
+        if (extent == 1)
+            return 0;
+        c = modulo(c, 2 * (extent - 1));
+        return c < extent ? c : 2 * (extent - 1) - c;
+    case TERN__PAD_WRAP:
+        return modulo(c, extent);
     default:
         return -1;
     }
@@ -154,6 +163,23 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+/* Where an element comes from that may lie beyond the axis. */
+static tern__aff source(tern__body *b, const tern__pad_map *m, int axis, int64_t extent, tern__aff coord)
+{
+    tern__aff whole, rest, c = tern__aff_add(coord, tern__aff_const(-m->before[axis]));
+    switch (m->mode) {
+    case TERN__PAD_REFLECT:
+        return tern__body_reflect(b, c, extent);
+    case TERN__PAD_WRAP: /* quotients are of what is never negative */
+        if (extent == 0 || (m->before[axis] <= 0 && m->after[axis] <= 0))
+            return c;
+        tern__body_divmod(b, tern__aff_add(coord, tern__aff_const(modulo(-m->before[axis], extent))), extent, &whole, &rest);
+        return rest;
+    default:
+        return tern__body_clamp(b, c, extent);
+    }
+}
+
 static tern_status move(tern__emit_move *m, const tern__node *n)
 {
     const tern_shape *s = tern__shape_of(m->body->g, n->in[0]);
@@ -161,10 +187,8 @@ static tern_status move(tern__emit_move *m, const tern__node *n)
     tern__pad_map map;
     TERN_TRY(tern__pad_map_of(n, s, &map));
     tern__aff from[TERN_MAX_RANK];
-    for (int i = 0; i < s->rank; i++) {
-        tern__aff c = tern__aff_add(m->coord[i], tern__aff_const(-map.before[i]));
-        from[i] = map.mode == TERN__PAD_REFLECT ? tern__body_reflect(m->body, c, s->dim[i]) : tern__body_clamp(m->body, c, s->dim[i]);
-    }
+    for (int i = 0; i < s->rank; i++)
+        from[i] = source(m->body, &map, i, s->dim[i], m->coord[i]);
     m->reg = tern__body_value(m->body, n->in[0], from);
     for (int i = 0; i < s->rank && map.mode == TERN__PAD_CONSTANT; i++) {
         if (map.before[i] <= 0 && to->dim[i] + -map.before[i] <= s->dim[i])
@@ -177,8 +201,8 @@ static tern_status move(tern__emit_move *m, const tern__node *n)
 
 TERN_OP(pad) = {
     .name = "pad",
-    .doc = "y = x with pads elements before (all axes) and after (all axes): value, the nearest edge element, or a reflection without "
-           "the edge; negative pads crop",
+    .doc = "y = x with pads elements before (all axes) and after (all axes): value, the nearest edge element, a reflection without "
+           "the edge (mode reflect), or the elements of the other end (wrap), as often as it takes; negative pads crop",
     .onnx = "Pad",
     .onnx_since = 2,
     .trait = TERN__MOVEMENT,

@@ -1,6 +1,6 @@
 /* scatter_add: slices added to those that indices name, the gradient of gather. */
-#include "ops/gather.h"
 #include "ops/impls.h"
+#include "ops/scatter.h"
 
 static const tern__attr_decl attrs[] = {{.name = "axis", .type = TERN_ATTR_INT}};
 
@@ -59,7 +59,12 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
-static const tern__impl *const impls[] = {&tern__impl_scatter_add_items, NULL};
+static tern_status expand(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
+{
+    return tern__scatter_expand_scalar(g, n, in, out);
+}
+
+static const tern__impl *const impls[] = {&tern__impl_scatter_add_items, &tern__impl_scatter_lists, NULL};
 
 TERN_OP(scatter_add) = {
     .name = "scatter_add",
@@ -74,5 +79,6 @@ TERN_OP(scatter_add) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .expand = expand,
     .impls = impls,
 };

@@ -1,0 +1,64 @@
+/* y = data with the updates that fall on an element put there, by the lists of scatter_lists.cl.
+ *     data, y [OUTER][EXTENT][INNER]   updates [OUTER][INDICES][INNER]
+ * One item an element of y, 64 items a group. */
+#ifndef KERNEL /* Defaults, so that this file parses on its own. */
+#define KERNEL scatter_apply
+#define HOOK_PARAMS global float *h0, global const float *h1
+#define HOOK_ARGS h0, h1
+#define T float /* register type of y */
+#define OUTER 1
+#define EXTENT 100
+#define INNER 16
+#define INDICES 32 /* 0: y = data */
+#define LINES 0    /* 1: each line along the axis has lists of its own; 0: one list of slices for all */
+#define REDUCE 1   /* 0 none: the last update stands, 1 add, 2 mul, 3 min, 4 max */
+#define DATA_AT extent, inner  /* as expressions of outer, extent, inner */
+#define UPDATE_AT index, inner /* as expressions of outer, index, inner */
+static inline float LOAD_DATA(uint extent, uint inner, HOOK_PARAMS) { return h0[extent * INNER + inner]; }
+static inline float LOAD_UPDATE(uint index, uint inner, HOOK_PARAMS) { return h1[index * INNER + inner]; }
+static inline void STORE(float y, uint extent, uint inner, HOOK_PARAMS) { h0[extent * INNER + inner] = y; }
+#endif
+
+#if REDUCE == 1
+#define COMBINE(a, x) ((a) + (x))
+#elif REDUCE == 2
+#define COMBINE(a, x) ((a) * (x))
+#elif REDUCE == 3 /* a NaN beats every number */
+#define COMBINE(a, x) ((a) < (x) || (a) != (a) ? (a) : (x))
+#elif REDUCE == 4
+#define COMBINE(a, x) ((a) > (x) || (a) != (a) ? (a) : (x))
+#endif
+
+kernel void KERNEL(global const int *heads, global const int *nexts, HOOK_PARAMS)
+{
+    const uint at = get_global_id(0), inner = at % INNER, extent = at / INNER % EXTENT, outer = at / INNER / EXTENT;
+    if (outer >= OUTER)
+        return;
+#if INDICES == 0
+    T acc = LOAD_DATA(DATA_AT, HOOK_ARGS);
+#else
+#if LINES
+#define NEXT(j) nexts[((size_t)outer * INDICES + (size_t)(j)) * INNER + inner]
+    int index = heads[at];
+#else
+#define NEXT(j) nexts[j]
+    int index = heads[extent];
+#endif
+#if REDUCE == 0
+    T acc;
+    if (index >= 0)
+        acc = LOAD_UPDATE(UPDATE_AT, HOOK_ARGS);
+    else
+        acc = LOAD_DATA(DATA_AT, HOOK_ARGS);
+#else
+    T acc = LOAD_DATA(DATA_AT, HOOK_ARGS);
+    for (; index >= 0; index = NEXT(index)) {
+        const T x = LOAD_UPDATE(UPDATE_AT, HOOK_ARGS);
+        acc = COMBINE(acc, x);
+    }
+#endif
+#undef NEXT
+#endif
+    STORE(acc, DATA_AT, HOOK_ARGS);
+}
+#undef COMBINE

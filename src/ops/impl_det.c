@@ -1,0 +1,41 @@
+/* det for every device (kernels/det.cl): one item a matrix. */
+#include <inttypes.h>
+
+#include "ops/common.h"
+#include "ops/impl_cpu.h"
+
+static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    const tern__type *t = tern__lower_type(l, n->in[0]);
+    if (tern__elems(&t->shape) > INT32_MAX) {
+        tern__str_addf(why, "%" PRId64 " elements need more than 32-bit indices", tern__elems(&t->shape));
+        return false;
+    }
+    if (t->dtype == TERN_F64 && !tern__lower_device(l)->fp64) {
+        tern__str_add(why, "the device has no f64");
+        return false;
+    }
+    return true;
+}
+
+/* The expansion has brought x to [count, side, side], none of them 0. */
+static tern_status lower(tern__lower *l, const tern__node *n)
+{
+    const tern__type *t = tern__lower_type(l, n->in[0]);
+    const int64_t count = t->shape.dim[0], side = t->shape.dim[1];
+    const tern__hook_axis in[4] = {{.dims = 1}, {.dims = 1}, {.dims = 1}, {0}}, out[2] = {{.dims = 1}, {0}};
+    int work = tern__lower_temp(l, tern__cpu_bytes(count, side, side, tern_dtype_size(t->dtype) == 8 ? 2 : 1));
+    tern__kern *k = work < 0 ? NULL : tern__lower_kernel(l, "det.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    tern__kern_define(k, "T", "%s", tern__reg_type(t->dtype));
+    tern__cpu_define(k, "COUNT", count);
+    tern__cpu_define(k, "SIDE", side);
+    tern__kern_slot(k, work, true);
+    tern__kern_load(k, "LOAD_X", n->in[0], in, -1, 1);
+    tern__kern_store(k, "STORE", n->out[0], out, -1, 1);
+    tern__kern_range(k, 1, (size_t[3]){(size_t)count, 1, 1}, (size_t[3]){8, 1, 1});
+    return TERN_OK;
+}
+
+const tern__impl tern__impl_det_items = {.name = "items", .accept = accept, .lower = lower, .prologue = 1};
