@@ -291,7 +291,7 @@ static inline onnx_message onnx_model(onnx_message *graph, int opset)
 static inline void onnx_write(onnx_message *m, const char *path)
 {
     FILE *f = fopen(path, "wb");
-    if (!f || fwrite(m->data, 1, m->len, f) != m->len || fclose(f) != 0) {
+    if (!f || (m->len && fwrite(m->data, 1, m->len, f) != m->len) || fclose(f) != 0) {
         fprintf(stderr, "cannot write %s\n", path);
         abort();
     }
