@@ -62,7 +62,7 @@ static tern_status read_output_shape(tern__onnx_node *n, int dims, const int64_t
     return TERN_OK;
 }
 
-/* Pads that make the wanted extents out of x's; some may come out negative, which adds to an end instead. */
+/* Pads that make the wanted extents out of x's; where even none are too few the end goes on, a negative pad. */
 static tern_status fit_output(tern__onnx_node *n, const tern_shape *x, tern__onnx_window *w)
 {
     const char *mode = tern__onnx_attr_string(n, "auto_pad", "NOTSET");
@@ -72,7 +72,7 @@ static tern_status fit_output(tern__onnx_node *n, const tern_shape *x, tern__onn
     for (int i = 0; (want || same) && i < w->dims; i++) {
         const int64_t span = (w->kernel[i] - 1) * w->dilation[i] + 1, full = w->stride[i] * (x->dim[2 + i] - 1) + w->extra[i] + span;
         const int64_t total = full - (want ? want[i] : x->dim[2 + i] * w->stride[i]);
-        w->pads[i] = upper ? total / 2 : total - total / 2;
+        w->pads[i] = total < 0 ? 0 : upper ? total / 2 : total - total / 2;
         w->pads[w->dims + i] = total - w->pads[i];
     }
     return TERN_OK;

@@ -220,6 +220,7 @@ const tern__onnx_map tern__onnx_map_nn[] = {
     {"", "GlobalAveragePool", 1, tern__onnx_global_pool},
     {"", "GlobalMaxPool", 1, tern__onnx_global_pool},
     {"", "GlobalLpPool", 1, tern__onnx_global_lp_pool},
+    {"", "MaxUnpool", 9, tern__onnx_max_unpool},
     {"", "BatchNormalization", 1, tern__onnx_batch_norm},
     {"", "InstanceNormalization", 1, tern__onnx_instance_norm},
     {"", "LayerNormalization", 17, tern__onnx_layer_norm},

@@ -147,3 +147,61 @@ tern_status tern__onnx_global_lp_pool(tern__onnx_node *n)
     tern_value sum = tern__sum_axes(n->g, powered(n->g, tern__onnx_in(n, 0), p), spatial_axes(n), true);
     return tern__onnx_done(n, 0, root(n->g, sum, p, tern__onnx_type(n, 0)->dtype));
 }
+
+/* --- MaxUnpool --- */
+
+/* The largest input of the pooling that made x. */
+static tern_status unpooled_shape(tern__onnx_node *n, const tern__onnx_window *w, const tern_shape *x, tern_shape *y)
+{
+    char text[TERN__SHAPE_TEXT];
+    *y = *x;
+    for (int d = 0; d < w->dims; d++) {
+        y->dim[2 + d] = (x->dim[2 + d] - 1) * w->stride[d] - w->pads[d] - w->pads[w->dims + d] + w->kernel[d];
+        if (y->dim[2 + d] < 0)
+            return tern__onnx_fail(n, TERN_E_SHAPE, "nothing is left of %s along spatial axis %d", tern__shape_text(x, text), d);
+    }
+    return TERN_OK;
+}
+
+/* The third input names all extents of the result, of which the elements take the first corner. */
+static tern_status wanted_pads(tern__onnx_node *n, const tern_shape *y, int64_t pads[2 * TERN_MAX_RANK])
+{
+    const int64_t *want;
+    int count;
+    TERN_TRY(tern__onnx_read_ints(n, 2, &want, &count));
+    if (count != y->rank)
+        return tern__onnx_fail(n, TERN_E_SHAPE, "output_shape has %d numbers for rank %d", count, y->rank);
+    for (int i = 0; i < y->rank; i++) {
+        if (want[i] < 0 || want[i] > INT32_MAX)
+            return tern__onnx_fail(n, TERN_E_INVALID, "extent %" PRId64 " in output_shape", want[i]);
+        pads[i] = 0;
+        pads[y->rank + i] = want[i] - y->dim[i];
+    }
+    return TERN_OK;
+}
+
+/* Every element goes back to where its index says, counted over the whole tensor, among zeroes. */
+tern_status tern__onnx_max_unpool(tern__onnx_node *n)
+{
+    tern_graph *g = n->g;
+    tern__onnx_window w;
+    tern_shape y;
+    int64_t pads[2 * TERN_MAX_RANK], total = 1;
+    TERN_TRY(tern__onnx_need_rank(n, 0, 3, 5));
+    const tern_shape x = *tern__onnx_shape(n, 0);
+    TERN_TRY(tern__onnx_need_rank(n, 1, x.rank, x.rank));
+    TERN_TRY(tern__onnx_window_of(n, &x, NULL, &w));
+    TERN_TRY(unpooled_shape(n, &w, &x, &y));
+    if (tern__onnx_has(n, 2))
+        TERN_TRY(wanted_pads(n, &y, pads));
+    for (int i = 0; i < y.rank; i++)
+        if (__builtin_mul_overflow(total, y.dim[i], &total))
+            return tern__onnx_fail(n, TERN_E_SHAPE, "the result has too many elements");
+    const tern_shape all = {.rank = 1, .dim = {total}}, given = {.rank = 1, .dim = {tern__elems(&x)}};
+    const tern_value in[3] = {tern__expand_to(g, tern__like(g, tern__onnx_in(n, 0), 0), &all), tern__reshape(g, tern__onnx_in(n, 1), &given),
+                              tern__reshape(g, tern__onnx_in(n, 0), &given)};
+    tern_value v = tern__reshape(g, tern_graph_add(g, "scatter_elements", in, 3, TERN_ATTRS(TERN_INT("axis", 0))), &y);
+    if (tern__onnx_has(n, 2))
+        v = tern_graph_op1(g, "pad", v, TERN_ATTRS(TERN_INTS("pads", pads, 2 * y.rank)));
+    return tern__onnx_done(n, 0, v);
+}
