@@ -8,7 +8,7 @@ static tern_status infer(const tern__node *n, const tern__type *in, tern__type *
 {
     tern__spatial sp;
     for (int i = 0; i < n->n_in; i++) {
-        TERN_TRY(tern__need_kind(n, in, i, TERN__T_FLOAT));
+        TERN_TRY(tern__need_kind(n, in, i, TERN__T_NUM));
         TERN_TRY(tern__need_same(n, in, 0, i));
     }
     TERN_TRY(tern__conv_geometry(n, in, &sp));
@@ -27,6 +27,8 @@ static tern_status ref(const tern__node *n, const tern__array *in, const tern__a
 
 static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
 {
+    if (!tern__dtype_is(tern__dtype_of(g, n->in[0]), TERN__T_FLOAT))
+        return TERN_OK;
     dx[0] = tern__conv_input_like(g, n, dy[0], n->in[1], n->in[0]);
     dx[1] = tern__conv_weight_like(g, n, n->in[0], dy[0], n->in[1]);
     if (tern__has_input(n, 2))
@@ -46,7 +48,7 @@ static const tern__impl *const impls[] = {&tern__impl_conv_cpu, &tern__impl_conv
 
 TERN_OP(conv) = {
     .name = "conv",
-    .doc = "y[n, m, o] = b[m] + sum over c, k of x[n, c, o * strides + k * dilations - pads] * w[m, c, k]; c runs over the channels of m's group",
+    .doc = "y[n, m, o] = b[m] + sum over c, k of x[n, c, o * strides + k * dilations - pads] * w[m, c, k]; c runs over the channels of m's group; integers wrap",
     .onnx = "Conv",
     .onnx_since = 1,
     .trait = TERN__CONTRACTION,

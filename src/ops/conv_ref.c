@@ -8,6 +8,7 @@ typedef struct planes {
     const tern__array *x, *w, *y; /* whichever are read; the other is acc */
     int64_t x0, w0, y0;           /* first elements of the planes */
     double *acc;                  /* the plane that is written */
+    uint64_t *int_acc;            /* the same for integers, which wrap */
 } planes;
 
 static int64_t volume(const int64_t e[3])
@@ -19,6 +20,12 @@ static void to_y(void *user, int64_t out, int64_t tap, int64_t in)
 {
     const planes *p = user;
     p->acc[out] += tern__array_get(p->x, p->x0 + in) * tern__array_get(p->w, p->w0 + tap);
+}
+
+static void to_y_ints(void *user, int64_t out, int64_t tap, int64_t in)
+{
+    const planes *p = user;
+    p->int_acc[out] += (uint64_t)tern__array_get_int(p->x, p->x0 + in) * (uint64_t)tern__array_get_int(p->w, p->w0 + tap);
 }
 
 static void to_x(void *user, int64_t out, int64_t tap, int64_t in)
@@ -53,19 +60,52 @@ static tern_status new_plane(int64_t n, double **acc)
     return *acc ? TERN_OK : tern__fail(TERN_E_NOMEM, "convolution: %lld accumulators", (long long)n);
 }
 
-tern_status tern__ref_conv(const tern__spatial *sp, const tern__array *x, const tern__array *w, const tern__array *bias, const tern__array *y)
+/* The planes of x and w that channel m of image n takes from channel c of its group. */
+static planes planes_of(const tern__spatial *sp, const tern__array *x, const tern__array *w, int64_t n, int64_t m, int64_t c)
 {
     const int64_t per_in = sp->c_in / sp->group, per_out = sp->c_out / sp->group;
-    const int64_t vx = volume(sp->in), vw = volume(sp->kernel), vy = volume(sp->out);
+    return (planes){.x = x,
+                    .w = w,
+                    .x0 = (n * sp->c_in + m / per_out * per_in + c) * volume(sp->in),
+                    .w0 = (m * per_in + c) * volume(sp->kernel)};
+}
+
+static tern_status conv_ints(const tern__spatial *sp, const tern__array *x, const tern__array *w, const tern__array *bias, const tern__array *y)
+{
+    const int64_t vy = volume(sp->out);
+    uint64_t *acc = tern__alloc_array((size_t)vy, sizeof *acc);
+    if (!acc)
+        return tern__fail(TERN_E_NOMEM, "convolution: %lld accumulators", (long long)vy);
+    for (int64_t n = 0; n < sp->batch; n++) {
+        for (int64_t m = 0; m < sp->c_out; m++) {
+            for (int64_t i = 0; i < vy; i++)
+                acc[i] = bias && bias->data ? (uint64_t)tern__array_get_int(bias, m) : 0;
+            for (int64_t c = 0; c < sp->c_in / sp->group; c++) {
+                planes p = planes_of(sp, x, w, n, m, c);
+                p.int_acc = acc;
+                tern__spatial_each(sp, to_y_ints, &p);
+            }
+            for (int64_t i = 0; i < vy; i++)
+                tern__array_set_int(y, (n * sp->c_out + m) * vy + i, (int64_t)acc[i]);
+        }
+    }
+    tern__free(acc);
+    return TERN_OK;
+}
+
+tern_status tern__ref_conv(const tern__spatial *sp, const tern__array *x, const tern__array *w, const tern__array *bias, const tern__array *y)
+{
+    const int64_t vy = volume(sp->out);
     double *acc;
+    if (!tern__dtype_is(x->type.dtype, TERN__T_FLOAT))
+        return conv_ints(sp, x, w, bias, y);
     TERN_TRY(new_plane(vy, &acc));
     for (int64_t n = 0; n < sp->batch; n++) {
         for (int64_t m = 0; m < sp->c_out; m++) {
             start_plane(acc, vy, bias, m);
-            for (int64_t c = 0; c < per_in; c++) {
-                planes p = {.x = x, .w = w, .acc = acc};
-                p.x0 = (n * sp->c_in + m / per_out * per_in + c) * vx;
-                p.w0 = (m * per_in + c) * vw;
+            for (int64_t c = 0; c < sp->c_in / sp->group; c++) {
+                planes p = planes_of(sp, x, w, n, m, c);
+                p.acc = acc;
                 tern__spatial_each(sp, to_y, &p);
             }
             store_plane(y, (n * sp->c_out + m) * vy, acc, vy);
