@@ -7,7 +7,10 @@
 #include "base/status.h"
 #include "compile/compile.h"
 
-enum { MAX_GROUP_NODES = 64 };
+enum {
+    MAX_GROUP_NODES = 64,
+    MAX_LEAVES = 12, /* buffers that one element may come from */
+};
 
 static bool is_light(const tern__node *n)
 {
@@ -75,6 +78,38 @@ static tern_status list_uses(tern__compile *c)
 }
 
 /* --- What must lie in memory --- */
+
+/* Trees of concats: an element looks at every leaf, and a kernel takes only so many buffers. Where the leaves are too many, the concat below
+ * the root goes to memory. */
+static tern_status settle_wide_nodes(tern__compile *c)
+{
+    const tern_graph *g = c->g;
+    int *leaves = tern__alloc_array((size_t)g->n_values + 1, sizeof *leaves);
+    if (!leaves)
+        return tern__fail(TERN_E_NOMEM, "compile: %d values", g->n_values);
+    for (int v = 0; v < g->n_values; v++)
+        leaves[v] = 1;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const tern__node *n = node_at(c, i);
+        if (n->op->trait != TERN__MOVEMENT || c->impl_of[i])
+            continue;
+        int sum = 0;
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] != TERN_NONE && !(n->op->shape_only >> TERN_MIN(k, 31) & 1))
+                sum += leaves[n->in[k]];
+        for (int k = 0; k < n->n_in && sum > MAX_LEAVES; k++) {
+            if (n->in[k] == TERN_NONE || leaves[n->in[k]] == 1)
+                continue;
+            c->direct[n->in[k]] = true;
+            sum -= leaves[n->in[k]] - 1;
+            leaves[n->in[k]] = 1;
+        }
+        for (int k = 0; k < n->n_out; k++)
+            leaves[n->out[k]] = TERN_MAX(sum, 1);
+    }
+    tern__free(leaves);
+    return TERN_OK;
+}
 
 /* Backwards, so that what a reshape needs is known before its operand is looked at. */
 static void settle_light_nodes(tern__compile *c, bool fuse)
@@ -460,6 +495,7 @@ tern_status tern__fuse(tern__compile *c, bool fuse)
     c->n_groups = n; /* so that a failure frees whatever stands there */
     for (int i = 0; i < n; i++)
         TERN_TRY(tern__choose_impl(c, node_at(c, i), &c->impl_of[i]));
+    TERN_TRY(settle_wide_nodes(c));
     settle_light_nodes(c, fuse);
     for (int i = 0; i < n; i++) {
         if (c->group_of[i] < 0)

@@ -1,8 +1,13 @@
 /* concat: tensors one after the other along an axis. */
 #include <inttypes.h>
+#include <string.h>
 
+#include "base/alloc.h"
 #include "codegen/body.h"
 #include "ops/common.h"
+
+/* Inputs that one concat reads: an element tries them all. */
+enum { MOST_INPUTS = 12 };
 
 static const tern__attr_decl attrs[] = {{.name = "axis", .type = TERN_ATTR_INT, .required = true}};
 
@@ -57,6 +62,28 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+/* Many inputs are joined in groups of neighbours, which are joined in turn. */
+static tern_status expand(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
+{
+    if (n->n_in <= MOST_INPUTS)
+        return TERN_OK;
+    tern_value *v = tern__alloc_array((size_t)n->n_in, sizeof *v);
+    if (!v)
+        return tern__fail(TERN_E_NOMEM, "concat: %d inputs", n->n_in);
+    memcpy(v, in, (size_t)n->n_in * sizeof *v);
+    for (int left = n->n_in; left > 1;) {
+        int groups = 0;
+        for (int i = 0; i < left; i += MOST_INPUTS) {
+            const int count = TERN_MIN(left - i, MOST_INPUTS);
+            v[groups++] = count > 1 ? tern_graph_add(g, "concat", v + i, count, TERN_ATTRS(TERN_INT("axis", tern__attr_int(n, 0)))) : v[i];
+        }
+        left = groups;
+    }
+    out[0] = v[0];
+    tern__free(v);
+    return TERN_OK;
+}
+
 /* Every input is read, at a coordinate kept inside it, and the one that covers the element is taken. */
 static tern_status move(tern__emit_move *m, const tern__node *n)
 {
@@ -95,5 +122,6 @@ TERN_OP(concat) = {
     .infer = infer,
     .ref = ref,
     .grad = grad,
+    .expand = expand,
     .move = move,
 };
