@@ -182,7 +182,7 @@ expect 0 'latency' run m.tern --in image=random --repeat 2 --trace trace.json
 python3 -m json.tool trace.json >/dev/null 2>err
 result $? "the trace is JSON"
 expect 2 'no input for --in nothing=x3.npy' run m.tern --in nothing=x3.npy
-expect 2 'NAME=FILE.npy' run m.tern --in image
+expect 2 'NAME=FILE' run m.tern --in image
 expect 1 'missing.npy' run m.tern --in image=missing.npy
 expect 1 '.' run m.tern --in image=wrong.npy
 expect 1 'double.npy holds f64' run m.tern --in image=double.npy

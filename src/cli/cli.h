@@ -95,9 +95,49 @@ bool cli_can_write(const char *path);
 enum { CLI_PROFILE = 1, CLI_COMPUTES = 2 }; /* events are timed; the null device will not do */
 int cli_open_device(const cli *c, const char *device, unsigned needs, tern_device **out);
 
+/* --- load.c: models of either format --- */
+
+#define CLI_OPT_DIM(p) {"dim", CLI_LIST, (p), "NAME=N", "Extent of an ONNX model's symbolic dimension; 1 where it is not given. May be repeated.", 0, 0}
+
+/* What --dim said; at ends with {0}. */
+typedef struct cli_dims {
+    tern_onnx_dim at[33];
+    char *name[32];
+    int n;
+} cli_dims;
+
+bool cli_has_suffix(const char *path, const char *suffix); /* in any case */
+/* By the file's suffix, else by its first bytes. */
+bool cli_is_onnx(const char *path);
+/* CLI_OK or the exit code, message printed. cli_dims_finish is for every outcome. */
+int cli_dims_read(const char *command, const cli_list *list, cli_dims *d);
+void cli_dims_finish(cli_dims *d);
+/* CLI_USAGE, message printed, if a name is no dimension of any of these inputs. */
+int cli_dims_check(const char *command, const tern_onnx_port *ports, int n, const cli_dims *d);
+/* A port's extent along an axis: its own, what --dim says, or else this. */
+int64_t cli_extent(const tern_onnx_port *p, int axis, const cli_dims *d, int64_t otherwise);
+/* All inputs or outputs, for the caller to free. */
+int cli_ports(const tern_onnx *m, bool outputs, tern_onnx_port **ports, int *n);
+/* A model as one graph. first: shape of an ONNX model's only input instead of its own, NULL: its own. variables: an ONNX model's weights become
+ * trainable. CLI_OK or the exit code, message printed. */
+int cli_load_graph(const char *command, const char *path, const cli_dims *dims, const tern_shape *first, bool variables, tern_graph **out);
+
+/* --- inputs.c: what --in gives a model --- */
+
+typedef struct cli_image_params {
+    const char *mean, *std, *scale; /* as given, NULL: not */
+    bool bgr;
+} cli_image_params;
+
+/* A value for an input from "random[:SHAPE]", "zeros[:SHAPE]", a .npy or .pb file, or a PNG or JPEG picture; source NULL: random, or nothing for an
+ * optional input. k seeds the numbers. CLI_OK or the exit code, message printed. */
+int cli_make_input(const char *command, const tern_onnx_port *p, int k, const char *source, const cli_dims *dims, const cli_image_params *image,
+                   tern_onnx_value *out);
+
 /* --- values.c: elements of any type, and the comparison of what came out with what should have --- */
 
 double cli_element(const tern_tensor *t, size_t i);
+void cli_set_element(tern_tensor *t, size_t i, double x); /* rounds to nearest where the type wants it */
 typedef struct cli_tolerance {
     double rtol, atol;
     bool type_only;   /* the elements are random by nature: kind, dtype and shape must agree, no more */

@@ -1,4 +1,4 @@
-/* tern run: a saved model on arrays from files or on random numbers, timed, its results saved. */
+/* tern run: a model on arrays from files, photographs or random numbers, timed, its results saved. */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
@@ -8,49 +8,70 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <tern/model.h>
 
 typedef struct job {
-    const char *model, *out_dir, *trace;
+    const char *model, *out_dir, *trace, *disable;
     int64_t repeat;
     bool json;
-    tern_graph *graph;
+    cli_image_params image;
+    cli_dims dims;
     tern_device *device;
+    tern_graph *graph;         /* a .tern model, or an ONNX one that is traced */
     tern_session *session;
+    tern_onnx *onnx;           /* an ONNX model */
+    tern_onnx_session *runner;
     int n_in, n_out;
-    tern_tensor **in, **out;
+    tern_onnx_port *in_port, *out_port;
+    tern_onnx_value *in, *out;
+    tern_tensor **in_tensor, **out_tensor; /* those of in and out, as a session takes them */
     tern_shape *shapes;        /* of the inputs */
     double ready_s, first_s, min_s, median_s, p90_s;
 } job;
 
-/* A small generator: the same numbers in every run, so that two devices can be compared. */
-static uint32_t next_random(uint64_t *state)
+/* --- The model and what it takes --- */
+
+/* A graph's input or output as ONNX would describe it. */
+static int graph_port(const tern_graph *g, const char *name, tern_value v, tern_onnx_port *p)
 {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(*state >> 33);
+    tern_shape s;
+    *p = (tern_onnx_port){.name = name, .kind = TERN_ONNX_TENSOR, .typed = true};
+    tern_status st = tern_graph_value_info(g, v, &p->dtype, &s);
+    if (st != TERN_OK)
+        return cli_fail(st, NULL);
+    p->rank = s.rank;
+    memcpy(p->dim, s.dim, sizeof p->dim);
+    return CLI_OK;
 }
 
-/* Floats in [0, 1), whole numbers 0 to 9 (safe as class labels), booleans 0 or 1. */
-static void fill_random(tern_tensor *t, uint64_t seed)
+static int graph_ports(job *j)
 {
-    size_t n = tern_tensor_elems(t);
-    void *data = tern_tensor_data(t);
-    uint64_t state = seed * 0x9e3779b97f4a7c15u + 1;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t r = next_random(&state);
-        switch (tern_tensor_dtype(t)) {
-        case TERN_F32: ((float *)data)[i] = (float)(r >> 7) * 0x1p-24f; break;
-        case TERN_F64: ((double *)data)[i] = (double)r * 0x1p-31; break;
-        case TERN_F16: ((uint16_t *)data)[i] = (uint16_t)(0x3800 | (r & 0x3ff)); break;  /* [0.5, 1): an exponent and random bits */
-        case TERN_BF16: ((uint16_t *)data)[i] = (uint16_t)(0x3f00 | (r & 0x7f)); break;
-        case TERN_I8: case TERN_U8: ((uint8_t *)data)[i] = (uint8_t)(r % 10); break;
-        case TERN_I16: case TERN_U16: ((uint16_t *)data)[i] = (uint16_t)(r % 10); break;
-        case TERN_I32: case TERN_U32: ((uint32_t *)data)[i] = r % 10; break;
-        case TERN_I64: case TERN_U64: ((uint64_t *)data)[i] = r % 10; break;
-        case TERN_BOOL: ((uint8_t *)data)[i] = r & 1; break;
-        case TERN_DTYPE_COUNT: break;
-        }
+    int code = CLI_OK;
+    j->n_in = tern_graph_n_inputs(j->graph);
+    j->n_out = tern_graph_n_outputs(j->graph);
+    j->in_port = cli_alloc((size_t)j->n_in, sizeof *j->in_port);
+    j->out_port = cli_alloc((size_t)j->n_out, sizeof *j->out_port);
+    if (!j->in_port || !j->out_port)
+        return CLI_FAILED;
+    for (int k = 0; k < j->n_in && code == CLI_OK; k++)
+        code = graph_port(j->graph, tern_graph_input_name(j->graph, k), tern_graph_input_value(j->graph, k), &j->in_port[k]);
+    for (int k = 0; k < j->n_out && code == CLI_OK; k++)
+        code = graph_port(j->graph, tern_graph_output_name(j->graph, k), tern_graph_output_value(j->graph, k), &j->out_port[k]);
+    return code;
+}
+
+static int load(job *j)
+{
+    if (!cli_is_onnx(j->model)) {
+        int code = cli_load_graph("run", j->model, &j->dims, NULL, false, &j->graph);
+        return code == CLI_OK ? graph_ports(j) : code;
     }
+    tern_status st = tern_onnx_load(j->model, &j->onnx);
+    if (st != TERN_OK)
+        return cli_fail(st, NULL);
+    int code = cli_ports(j->onnx, false, &j->in_port, &j->n_in);
+    if (code == CLI_OK)
+        code = cli_ports(j->onnx, true, &j->out_port, &j->n_out);
+    return code == CLI_OK ? cli_dims_check("run", j->in_port, j->n_in, &j->dims) : code;
 }
 
 /* What --in says about an input; NULL: nothing. */
@@ -68,68 +89,100 @@ static int check_names(const job *j, const cli_list *list)
     for (int i = 0; i < list->n; i++) {
         bool known = false;
         if (!strchr(list->item[i], '='))
-            return cli_misuse("run", "--in takes NAME=FILE.npy or NAME=random, not \"%s\"", list->item[i]);
+            return cli_misuse("run", "--in takes NAME=FILE or NAME=random, not \"%s\"", list->item[i]);
         for (int k = 0; k < j->n_in; k++) {
-            const char *name = tern_graph_input_name(j->graph, k);
+            const char *name = j->in_port[k].name;
             known = known || (!strncmp(list->item[i], name, strlen(name)) && list->item[i][strlen(name)] == '=');
         }
         if (!known && j->n_in == 0)
             return cli_error(CLI_USAGE, "run: %s takes no inputs, so --in %s fits nothing", j->model, list->item[i]);
         if (!known)
-            return cli_error(CLI_USAGE, "run: no input for --in %s; the model's first one is \"%s\"", list->item[i], tern_graph_input_name(j->graph, 0));
+            return cli_error(CLI_USAGE, "run: no input for --in %s; the model's first one is \"%s\"", list->item[i], j->in_port[0].name);
     }
-    return CLI_OK;
-}
-
-/* Loads or draws the k-th input. */
-static int make_input(job *j, int k, const char *source)
-{
-    const char *name = tern_graph_input_name(j->graph, k);
-    tern_dtype dtype;
-    tern_shape shape;
-    tern_status st = tern_graph_value_info(j->graph, tern_graph_input_value(j->graph, k), &dtype, &shape);
-    if (st == TERN_OK && source && strcmp(source, "random"))
-        st = tern_tensor_load_npy(source, &j->in[k]);
-    else if (st == TERN_OK && (st = tern_tensor_create(dtype, &shape, &j->in[k])) == TERN_OK)
-        fill_random(j->in[k], (uint64_t)k);
-    if (st != TERN_OK)
-        return cli_fail(st, NULL);
-    if (tern_tensor_dtype(j->in[k]) != dtype)
-        return cli_error(CLI_FAILED, "run: input \"%s\" is %s, but %s holds %s", name, tern_dtype_name(dtype), source,
-                         tern_dtype_name(tern_tensor_dtype(j->in[k])));
-    j->shapes[k] = *tern_tensor_shape(j->in[k]);
     return CLI_OK;
 }
 
 static int make_inputs(job *j, const cli_list *list)
 {
-    j->n_in = tern_graph_n_inputs(j->graph);
-    j->n_out = tern_graph_n_outputs(j->graph);
     j->in = cli_alloc((size_t)j->n_in, sizeof *j->in);
     j->out = cli_alloc((size_t)j->n_out, sizeof *j->out);
+    j->in_tensor = cli_alloc((size_t)j->n_in, sizeof(tern_tensor *));
+    j->out_tensor = cli_alloc((size_t)j->n_out, sizeof(tern_tensor *));
     j->shapes = cli_alloc((size_t)j->n_in, sizeof *j->shapes);
-    if (!j->in || !j->out || !j->shapes)
+    if (!j->in || !j->out || !j->in_tensor || !j->out_tensor || !j->shapes)
         return CLI_FAILED;
     int code = check_names(j, list);
-    for (int k = 0; k < j->n_in && code == CLI_OK; k++)
-        code = make_input(j, k, source_of(list, tern_graph_input_name(j->graph, k)));
+    for (int k = 0; k < j->n_in && code == CLI_OK; k++) {
+        code = cli_make_input("run", &j->in_port[k], k, source_of(list, j->in_port[k].name), &j->dims, &j->image, &j->in[k]);
+        if (code == CLI_OK && j->in[k].kind == TERN_ONNX_TENSOR) {
+            j->in_tensor[k] = j->in[k].tensor;
+            j->shapes[k] = *tern_tensor_shape(j->in[k].tensor);
+        }
+    }
     return code;
 }
 
-static int open_session(job *j)
+/* --- Running --- */
+
+/* An ONNX model whose kernels are to be traced becomes one graph: a trace is one session's. */
+static int graph_for_trace(job *j)
 {
-    double start = cli_seconds();
-    tern_session_params p = {.freeze = true, .input_shapes = j->shapes};
+    for (int k = 0; k < j->n_in; k++)
+        if (!j->in_tensor[k])
+            return cli_error(CLI_FAILED, "run: --trace needs a model whose inputs are tensors, and \"%s\" is none", j->in_port[k].name);
+    tern_onnx_graph_params p = {.input_shapes = j->shapes};
+    tern_status st = tern_onnx_graph(j->onnx, &p, &j->graph);
+    return st == TERN_OK ? CLI_OK : cli_fail(st, "--trace needs the model as one graph");
+}
+
+static tern_status open_graph_session(job *j)
+{
+    tern_session_params p = {.freeze = true, .input_shapes = j->shapes, .disable = j->disable};
     tern_status st = tern_session_create(j->device, j->graph, &p, &j->session);
-    j->ready_s = cli_seconds() - start;
     for (int k = 0; k < j->n_out && st == TERN_OK; k++) {
         tern_dtype dtype;
         tern_shape shape;
         st = tern_session_output_info(j->session, k, &dtype, &shape);
         if (st == TERN_OK)
-            st = tern_tensor_create(dtype, &shape, &j->out[k]);
+            st = tern_tensor_create(dtype, &shape, &j->out_tensor[k]);
+        if (st == TERN_OK)
+            j->out[k] = (tern_onnx_value){.kind = TERN_ONNX_TENSOR, .tensor = j->out_tensor[k]};
     }
+    return st;
+}
+
+static int open_session(job *j)
+{
+    double start = cli_seconds();
+    int code = j->onnx && j->trace ? graph_for_trace(j) : CLI_OK;
+    if (code != CLI_OK)
+        return code;
+    tern_onnx_session_params p = {.disable = j->disable};
+    tern_status st = j->graph ? open_graph_session(j) : tern_onnx_session_create(j->device, j->onnx, &p, &j->runner);
+    j->ready_s = cli_seconds() - start;
     return st == TERN_OK ? CLI_OK : cli_fail(st, j->model);
+}
+
+static tern_status run_once(job *j)
+{
+    if (j->runner) {
+        for (int k = 0; k < j->n_out; k++)
+            tern_onnx_value_clear(&j->out[k]);
+        return tern_onnx_session_run(j->runner, j->in, j->out);
+    }
+    tern_status st = tern_session_run(j->session, j->in_tensor, j->out_tensor);
+    return st == TERN_OK ? tern_session_finish(j->session) : st;
+}
+
+/* An ONNX model's plans are made in its first run, for the shapes that come: that part counts as compiling. */
+static void split_first_run(job *j)
+{
+    tern_onnx_session_info info = {0};
+    if (j->runner)
+        tern_onnx_session_get_info(j->runner, &info);
+    double made = info.compile_s < j->first_s ? info.compile_s : j->first_s;
+    j->ready_s += made;
+    j->first_s -= made;
 }
 
 /* The first run by itself, for it holds what drivers leave to the first launch; then the repetitions. */
@@ -139,15 +192,12 @@ static int time_runs(job *j)
     if (!s)
         return CLI_FAILED;
     double start = cli_seconds();
-    tern_status st = tern_session_run(j->session, j->in, j->out);
-    if (st == TERN_OK)
-        st = tern_session_finish(j->session);
+    tern_status st = run_once(j);
     j->first_s = cli_seconds() - start;
+    split_first_run(j);
     for (int64_t i = 0; i < j->repeat && st == TERN_OK; i++) {
         start = cli_seconds();
-        st = tern_session_run(j->session, j->in, j->out);
-        if (st == TERN_OK)
-            st = tern_session_finish(j->session);
+        st = run_once(j);
         s[i] = cli_seconds() - start;
     }
     qsort(s, (size_t)j->repeat, sizeof *s, cli_compare_doubles);
@@ -158,17 +208,26 @@ static int time_runs(job *j)
     return st == TERN_OK ? CLI_OK : cli_fail(st, j->model);
 }
 
-/* OUTNAME.npy in the output folder; a name cannot lead out of it. */
-static int save_output(const job *j, int k)
+/* --- Results --- */
+
+/* NAME.npy in the output folder, NAME_0.npy ... for the items of a sequence, no file for an empty optional; a name cannot lead out of the folder. */
+static int save_value(const job *j, const char *name, const tern_onnx_value *v)
 {
-    char path[4096], name[256];
-    snprintf(name, sizeof name, "%s", tern_graph_output_name(j->graph, k));
-    for (char *s = name; *s; s++)
-        if (*s == '/' || (s == name && *s == '.'))
+    char path[4096], item[512];
+    int code = CLI_OK;
+    for (int i = 0; v->kind == TERN_ONNX_SEQUENCE && i < v->n_items && code == CLI_OK; i++) {
+        snprintf(item, sizeof item, "%.400s_%d", name, i);
+        code = save_value(j, item, &v->items[i]);
+    }
+    if (v->kind != TERN_ONNX_TENSOR)
+        return code;
+    snprintf(item, sizeof item, "%s", name);
+    for (char *s = item; *s; s++)
+        if (*s == '/' || (s == item && *s == '.'))
             *s = '_';
-    if (snprintf(path, sizeof path, "%s/%s.npy", j->out_dir, name) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s/%s.npy", j->out_dir, item) >= (int)sizeof path)
         return cli_error(CLI_FAILED, "run: the folder's name is too long: %s", j->out_dir);
-    tern_status st = tern_tensor_save_npy(j->out[k], path);
+    tern_status st = tern_tensor_save_npy(v->tensor, path);
     return st == TERN_OK ? CLI_OK : cli_fail(st, NULL);
 }
 
@@ -176,7 +235,7 @@ static int save_results(const job *j)
 {
     int code = CLI_OK;
     for (int k = 0; k < j->n_out && code == CLI_OK && j->out_dir; k++)
-        code = save_output(j, k);
+        code = save_value(j, j->out_port[k].name, &j->out[k]);
     if (code == CLI_OK && j->trace) {
         tern_status st = tern_session_trace(j->session, j->trace);
         if (st != TERN_OK)
@@ -185,49 +244,54 @@ static int save_results(const job *j)
     return code;
 }
 
-static void print_tensors(const char *what, int n, tern_tensor *const *t, const char *(*name)(const tern_graph *, int), const tern_graph *g)
+static void print_values(const char *what, int n, const tern_onnx_port *p, const tern_onnx_value *v)
 {
     char type[176];
     for (int k = 0; k < n; k++)
-        printf("%-8s %s %s\n", what, name(g, k), cli_type(tern_tensor_dtype(t[k]), tern_tensor_shape(t[k]), type));
+        if (v[k].kind == TERN_ONNX_TENSOR)
+            printf("%-8s %s %s\n", what, p[k].name, cli_type(tern_tensor_dtype(v[k].tensor), tern_tensor_shape(v[k].tensor), type));
+        else if (v[k].kind == TERN_ONNX_SEQUENCE)
+            printf("%-8s %s sequence of %d\n", what, p[k].name, v[k].n_items);
+        else
+            printf("%-8s %s nothing\n", what, p[k].name);
 }
 
-static void json_tensors(cli_json *w, const char *key, int n, tern_tensor *const *t, const char *(*name)(const tern_graph *, int), const tern_graph *g)
+static void json_value(cli_json *w, const char *name, const tern_onnx_value *v)
 {
-    json_array(w, key);
-    for (int k = 0; k < n; k++) {
-        json_object(w, NULL);
-        json_text(w, "name", name(g, k));
-        json_text(w, "dtype", tern_dtype_name(tern_tensor_dtype(t[k])));
-        json_shape(w, "shape", tern_tensor_shape(t[k]));
+    json_object(w, NULL);
+    if (name)
+        json_text(w, "name", name);
+    if (v->kind == TERN_ONNX_TENSOR) {
+        json_text(w, "dtype", tern_dtype_name(tern_tensor_dtype(v->tensor)));
+        json_shape(w, "shape", tern_tensor_shape(v->tensor));
+    } else {
+        json_text(w, "kind", v->kind == TERN_ONNX_SEQUENCE ? "sequence" : "nothing");
+    }
+    if (v->kind == TERN_ONNX_SEQUENCE) {
+        json_array(w, "items");
+        for (int i = 0; i < v->n_items && w->depth + 3 < (int)(sizeof w->used); i++)
+            json_value(w, NULL, &v->items[i]);
         json_close(w);
     }
     json_close(w);
 }
 
-static void print_result(const job *j)
+static void json_values(cli_json *w, const char *key, int n, const tern_onnx_port *p, const tern_onnx_value *v)
 {
-    tern_plan_info plan;
-    tern_device_info device;
-    tern_session_get_info(j->session, &plan);
-    tern_device_get_info(j->device, &device);
-    if (!j->json) {
-        print_tensors("input", j->n_in, j->in, tern_graph_input_name, j->graph);
-        print_tensors("output", j->n_out, j->out, tern_graph_output_name, j->graph);
-        printf("device   %s\n", device.name);
-        printf("compile  %.1f ms, %d of %d programs from the cache\n", j->ready_s * 1e3, plan.n_programs_cached, plan.n_programs);
-        printf("first    %.3f ms\n", j->first_s * 1e3);
-        printf("latency  min %.3f ms, median %.3f ms, p90 %.3f ms over %lld runs\n", j->min_s * 1e3, j->median_s * 1e3, j->p90_s * 1e3, (long long)j->repeat);
-        if (j->out_dir)
-            printf("saved    %d files in %s\n", j->n_out, j->out_dir);
-        return;
-    }
+    json_array(w, key);
+    for (int k = 0; k < n; k++)
+        json_value(w, p[k].name, &v[k]);
+    json_close(w);
+}
+
+static void print_json(const job *j, const tern_device_info *device)
+{
     cli_json w;
     json_begin(&w, stdout);
     json_text(&w, "model", j->model);
-    json_device(&w, "device", &device);
-    json_tensors(&w, "inputs", j->n_in, j->in, tern_graph_input_name, j->graph);
-    json_tensors(&w, "outputs", j->n_out, j->out, tern_graph_output_name, j->graph);
+    json_device(&w, "device", device);
+    json_values(&w, "inputs", j->n_in, j->in_port, j->in);
+    json_values(&w, "outputs", j->n_out, j->out_port, j->out);
     json_real(&w, "compile_ms", j->ready_s * 1e3);
     json_real(&w, "first_ms", j->first_s * 1e3);
     json_real(&w, "min_ms", j->min_s * 1e3);
@@ -235,22 +299,73 @@ static void print_result(const job *j)
     json_real(&w, "p90_ms", j->p90_s * 1e3);
     json_int(&w, "runs", j->repeat);
     json_text(&w, "out", j->out_dir);
-    json_plan(&w, "plan", &plan);
+    if (j->session) {
+        tern_plan_info plan;
+        tern_session_get_info(j->session, &plan);
+        json_plan(&w, "plan", &plan);
+    } else {
+        tern_onnx_session_info info;
+        tern_onnx_session_get_info(j->runner, &info);
+        json_int(&w, "plans", info.n_plans);
+        json_int(&w, "cuts", info.n_cuts);
+    }
     json_end(&w);
 }
 
+static void print_compile(const job *j)
+{
+    tern_plan_info plan;
+    tern_onnx_session_info info;
+    if (j->session) {
+        tern_session_get_info(j->session, &plan);
+        printf("compile  %.1f ms, %d of %d programs from the cache\n", j->ready_s * 1e3, plan.n_programs_cached, plan.n_programs);
+        return;
+    }
+    tern_onnx_session_get_info(j->runner, &info);
+    printf("compile  %.1f ms, %d %s, a run goes over the host %d times\n", j->ready_s * 1e3, info.n_plans, info.n_plans == 1 ? "plan" : "plans", info.n_cuts);
+}
+
+static void print_result(const job *j)
+{
+    tern_device_info device;
+    tern_device_get_info(j->device, &device);
+    if (j->json) {
+        print_json(j, &device);
+        return;
+    }
+    print_values("input", j->n_in, j->in_port, j->in);
+    print_values("output", j->n_out, j->out_port, j->out);
+    printf("device   %s\n", device.name);
+    print_compile(j);
+    printf("first    %.3f ms\n", j->first_s * 1e3);
+    printf("latency  min %.3f ms, median %.3f ms, p90 %.3f ms over %lld runs\n", j->min_s * 1e3, j->median_s * 1e3, j->p90_s * 1e3, (long long)j->repeat);
+    if (j->out_dir)
+        printf("saved    %d outputs in %s\n", j->n_out, j->out_dir);
+}
+
+/* Values that the library did not make hold a tensor and nothing else. */
 static void finish(job *j)
 {
     for (int k = 0; k < j->n_in && j->in; k++)
-        tern_tensor_destroy(j->in[k]);
+        tern_onnx_value_clear(&j->in[k]);
     for (int k = 0; k < j->n_out && j->out; k++)
-        tern_tensor_destroy(j->out[k]);
+        if (j->session)
+            tern_tensor_destroy(j->out_tensor[k]);
+        else
+            tern_onnx_value_clear(&j->out[k]);
     free(j->in);
     free(j->out);
+    free(j->in_tensor);
+    free(j->out_tensor);
+    free(j->in_port);
+    free(j->out_port);
     free(j->shapes);
     tern_session_destroy(j->session);
+    tern_onnx_session_destroy(j->runner);
     tern_device_close(j->device);
     tern_graph_destroy(j->graph);
+    tern_onnx_destroy(j->onnx);
+    cli_dims_finish(&j->dims);
 }
 
 /* The output folder is made before any work, so that a wrong one costs nothing. */
@@ -270,29 +385,38 @@ int cli_run(const cli *c, int argc, char **argv)
 {
     job j = {.repeat = 20};
     const char *device = NULL;
-    cli_list in = {.n = 0};
+    cli_list in = {.n = 0}, dims = {.n = 0};
     const cli_option options[] = {
-        {"in", CLI_LIST, &in, "NAME=FILE.npy", "An input's array; NAME=random, as for every input not given, draws one: floats in [0, 1), whole numbers 0 to 9. May be repeated.", 0, 0},
-        {"out", CLI_TEXT, &j.out_dir, "DIR", "Save each output as DIR/OUTNAME.npy; the folder is made if it is missing.", 0, 0},
+        {"in", CLI_LIST, &in, "NAME=SOURCE", "What an input gets: FILE.npy, FILE.pb (ONNX's tensors and sequences), a PNG or JPEG picture, random[:SHAPE] or zeros[:SHAPE], "
+         "SHAPE like 1,3,224,224. Every input not given gets random: floats in [0, 1), whole numbers 0 to 9; an optional one gets nothing. May be repeated.", 0, 0},
+        CLI_OPT_DIM(&dims),
+        {"scale", CLI_TEXT, &j.image.scale, "X[,Y,Z]", "Pictures: pixels of 0 to 255 are multiplied by this, one number or one a channel. Default: 1/255 for floats, 1 for whole numbers.", 0, 0},
+        {"mean", CLI_TEXT, &j.image.mean, "X[,Y,Z]", "Pictures: taken off after --scale (default 0).", 0, 0},
+        {"std", CLI_TEXT, &j.image.std, "X[,Y,Z]", "Pictures: the divisor after that (default 1).", 0, 0},
+        {"bgr", CLI_FLAG, &j.image.bgr, NULL, "Pictures: channels in the order blue, green, red.", 0, 0},
+        {"out", CLI_TEXT, &j.out_dir, "DIR", "Save each output as DIR/OUTNAME.npy, the items of a sequence as OUTNAME_0.npy and so on; the folder is made if it is missing.", 0, 0},
         {"repeat", CLI_COUNT, &j.repeat, "N", "Timed runs after the first (default 20).", 1, 1e6},
         {"trace", CLI_TEXT, &j.trace, "FILE", "Write the runs' kernels in Chrome's trace format.", 0, 0},
+        {"disable", CLI_TEXT, &j.disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
         CLI_OPT_JSON(&j.json),
         CLI_OPT_DEVICE(&device),
         {0},
     };
     const cli_usage usage = {
-        .command = "run", .synopsis = "MODEL [--in NAME=FILE.npy|random]... [options]", .options = options,
+        .command = "run", .synopsis = "MODEL [--in NAME=SOURCE]... [options]", .options = options,
         .positional = &j.model, .positional_name = "MODEL",
-        .about = "Runs a saved model. Prints how long compiling and the first run took, then the least, the median and the 90th percentile of "
-                 "the time of a run, copying inputs in and outputs out included.",
+        .about = "Runs a saved model, .tern or .onnx. Prints how long compiling and the first run took, then the least, the median and the 90th percentile of "
+                 "the time of a run, copying inputs in and outputs out included. A picture is resized to the height and width that its input [N,C,H,W] or "
+                 "[N,H,W,C] asks for; where the model leaves them open and --dim says nothing, it stays as large as it is.",
     };
     int code;
     if (!cli_parse(&usage, argc, argv, &code))
         return code;
-    tern_status st = tern_model_load(j.model, &j.graph);
-    if (st != TERN_OK)
-        return cli_fail(st, NULL);
-    code = make_inputs(&j, &in);
+    code = cli_dims_read("run", &dims, &j.dims);
+    if (code == CLI_OK)
+        code = load(&j);
+    if (code == CLI_OK)
+        code = make_inputs(&j, &in);
     if (code == CLI_OK)
         code = check_out(&j);
     if (code == CLI_OK)

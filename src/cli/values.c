@@ -42,6 +42,53 @@ double cli_element(const tern_tensor *t, size_t i)
     return NAN;
 }
 
+/* Nearest, ties to even; what is too large becomes infinite. */
+static uint16_t half_bits(double x)
+{
+    uint16_t sign = signbit(x) ? 0x8000 : 0;
+    double a = fabs(x);
+    if (isnan(a))
+        return 0x7e00;
+    if (a >= 65520)
+        return sign | 0x7c00;
+    int e = a < 0x1p-14 ? -14 : ilogb(a);
+    uint32_t m = (uint32_t)nearbyint(ldexp(a, 10 - e)); /* 1024 and more has the implicit bit, which adds one to the exponent */
+    return (uint16_t)(sign + ((uint32_t)(e + 14) << 10) + m);
+}
+
+static uint16_t bfloat_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return isnan(x) ? 0x7fc0 : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static int64_t whole(double x)
+{
+    return isnan(x) ? 0 : x >= 0x1p63 ? INT64_MAX : x <= -0x1p63 ? INT64_MIN : (int64_t)nearbyint(x);
+}
+
+void cli_set_element(tern_tensor *t, size_t i, double x)
+{
+    void *p = tern_tensor_data(t);
+    switch (tern_tensor_dtype(t)) {
+    case TERN_F32: ((float *)p)[i] = (float)x; break;
+    case TERN_F16: ((uint16_t *)p)[i] = half_bits(x); break;
+    case TERN_BF16: ((uint16_t *)p)[i] = bfloat_bits((float)x); break;
+    case TERN_F64: ((double *)p)[i] = x; break;
+    case TERN_I8: ((int8_t *)p)[i] = (int8_t)whole(x); break;
+    case TERN_I16: ((int16_t *)p)[i] = (int16_t)whole(x); break;
+    case TERN_I32: ((int32_t *)p)[i] = (int32_t)whole(x); break;
+    case TERN_I64: ((int64_t *)p)[i] = whole(x); break;
+    case TERN_U8: ((uint8_t *)p)[i] = (uint8_t)whole(x); break;
+    case TERN_U16: ((uint16_t *)p)[i] = (uint16_t)whole(x); break;
+    case TERN_U32: ((uint32_t *)p)[i] = (uint32_t)whole(x); break;
+    case TERN_U64: ((uint64_t *)p)[i] = (uint64_t)whole(x); break;
+    case TERN_BOOL: ((uint8_t *)p)[i] = x != 0; break;
+    case TERN_DTYPE_COUNT: break;
+    }
+}
+
 static bool is_float(tern_dtype t)
 {
     return t == TERN_F32 || t == TERN_F16 || t == TERN_BF16 || t == TERN_F64;
