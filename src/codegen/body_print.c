@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "codegen/body.h"
+#include "codegen/marks.h"
 #include "compile/lower.h"
 #include "program/program.h"
 
@@ -50,13 +51,9 @@ void tern__print_type(tern__str *out, tern_dtype t, int width)
         tern__str_addf(out, "%d", width);
 }
 
-void tern__print_aff(const tern__body *b, tern__str *out, const tern__aff *a)
+/* The terms without the constant. */
+static void print_terms(const tern__body *b, tern__str *out, const tern__aff *a)
 {
-    if (a->n == 0) {
-        tern__str_addf(out, "%uu", (unsigned)a->c);
-        return;
-    }
-    tern__str_add(out, "(");
     for (int i = 0; i < a->n; i++) {
         int64_t k = a->term[i].coef;
         if (i)
@@ -67,9 +64,31 @@ void tern__print_aff(const tern__body *b, tern__str *out, const tern__aff *a)
         if (k != 1 && k != -1)
             tern__str_addf(out, " * %lldu", (long long)(k < 0 ? -k : k));
     }
+}
+
+void tern__print_aff(const tern__body *b, tern__str *out, const tern__aff *a)
+{
+    if (a->n == 0) {
+        tern__str_addf(out, "%uu", (unsigned)a->c);
+        return;
+    }
+    tern__str_add(out, "(");
+    print_terms(b, out, a);
     if (a->c)
         tern__str_addf(out, " %c %lldu", a->c < 0 ? '-' : '+', (long long)(a->c < 0 ? -a->c : a->c));
     tern__str_add(out, ")");
+}
+
+/* Where a load reads. Its constant is marked: launches that differ in nothing else share a kernel. */
+static void print_address(const tern__body *b, tern__str *out, const tern__aff *a)
+{
+    if (a->n == 0) {
+        tern__str_addf(out, TERN__MARK_ALONE "%lld" TERN__MARK_END, (long long)a->c);
+        return;
+    }
+    tern__str_add(out, "(");
+    print_terms(b, out, a);
+    tern__str_addf(out, TERN__MARK_ADDED "%lld" TERN__MARK_END ")", (long long)a->c);
 }
 
 /* The nearest number of an integer type. */
@@ -310,7 +329,7 @@ static void print_load(const tern__body *b, tern__str *out, const tern__ins *s, 
     int64_t k = width > 1 ? tern__aff_coef(&s->index, b->lane) : 0;
     if (width == 1 || k == 1) {
         tern__str_addf(out, "LD_%s_%d(h%d, ", t, width, s->param);
-        tern__print_aff(b, out, &s->index);
+        print_address(b, out, &s->index);
         tern__str_add(out, ")");
         return;
     }
@@ -319,7 +338,7 @@ static void print_load(const tern__body *b, tern__str *out, const tern__ins *s, 
     tern__str_add(out, ")(");
     for (int j = 0; j < width; j++) {
         tern__str_addf(out, "%s%sLD_%s_1(h%d, ", j ? ", " : "", s->dtype == TERN_BOOL ? "-" : "", t, s->param);
-        tern__print_aff(b, out, &s->index);
+        print_address(b, out, &s->index);
         tern__str_addf(out, " + %lldu)", (long long)(j * k));
     }
     tern__str_add(out, ")");

@@ -3,6 +3,7 @@
 
 #include "base/status.h"
 #include "codegen/fused_impl.h"
+#include "codegen/marks.h"
 #include "compile/lower.h"
 
 /* Innermost axis first. Remainders are written as differences: some compilers turn x / n beside x % n into instructions that
@@ -43,7 +44,7 @@ void tern__fz_open(const tern__fz *z, tern__str *s, const tern__fused_kernel *k,
         any |= k->uses[i];
     if (k->partial)
         tern__str_addf(s, "%sglobal %s *part", any ? ", " : "", tern__reg_type(z->red[0].acc));
-    tern__str_add(s, ")\n{\n");
+    tern__str_add(s, TERN__MARK_PARAMS ")\n{\n");
 }
 
 void tern__fz_call(const tern__fz *z, tern__str *s, const tern__red *r, int width, const char *part)

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "compile/session_impl.h"
+#include "compile/share.h"
 #include "passes/pass.h"
 #include "program/program.h"
 
@@ -94,11 +95,12 @@ static tern_status assemble(tern_session *s)
     tern__compile *c = &s->c;
     for (int i = 0; i < c->n_groups; i++)
         TERN_TRY(tern__lower_group(c, c->groups[i]));
+    TERN_TRY(tern__share_kernels(c));
     TERN_TRY(tern__source_append(&s->source, "lib/io.clh"));
     TERN_TRY(tern__print_needs(&c->needs, &s->source));
     for (int i = 0; i < c->n_groups; i++)
         for (int k = 0; k < c->groups[i]->n_kerns; k++)
-            if (!c->groups[i]->kerns[k]->call)
+            if (!c->groups[i]->kerns[k]->call && !c->groups[i]->kerns[k]->shared_with)
                 TERN_TRY(tern__kern_text(c->groups[i]->kerns[k], c->g, &s->source));
     return s->source.failed ? tern__fail(TERN_E_NOMEM, "session: no memory for the kernels' text") : TERN_OK;
 }
@@ -187,7 +189,7 @@ static tern_status add_launch(tern_session *s, const tern__kern *k, int group)
 {
     tern__plan *plan = k->prepare ? s->prepare : s->plan;
     int *slots = k->prepare ? s->prepare_slot_of : s->slot_of;
-    tern__plan_arg *args = tern__alloc_array((size_t)(k->n_args + k->params.n) + 1, sizeof *args);
+    tern__plan_arg *args = tern__alloc_array((size_t)(k->n_args + k->params.n + k->n_offsets) + 1, sizeof *args);
     if (!args)
         return tern__fail(TERN_E_NOMEM, "session: a launch");
     tern_status st = TERN_OK;
@@ -216,8 +218,13 @@ static tern_status add_launch(tern_session *s, const tern__kern *k, int group)
                 st = temp_slot(s, k->prepare, from->slot, &a->slot);
         }
     }
+    for (int i = 0; i < k->n_offsets; i++) {
+        tern__plan_arg *a = &args[n++];
+        *a = (tern__plan_arg){.kind = TERN__PLAN_SCALAR, .size = sizeof k->offsets[i]};
+        memcpy(a->scalar, &k->offsets[i], sizeof k->offsets[i]);
+    }
     if (st == TERN_OK) {
-        tern__plan_launch l = {.kernel = k->name, .program = 0, .group = group, .dims = k->dims, .args = args, .n_args = n};
+        tern__plan_launch l = {.kernel = (k->shared_with ? k->shared_with : k)->name, .program = 0, .group = group, .dims = k->dims, .args = args, .n_args = n};
         memcpy(l.global, k->global, sizeof l.global);
         memcpy(l.local, k->local, sizeof l.local);
         st = tern__plan_add_launch(plan, &l);

@@ -39,6 +39,10 @@ struct tern__kern {
     bool failed;                 /* a hook or an argument could not be made; its sentence is recorded */
     bool no_memory;              /* ... because host memory ran out */
     char name[80];
+    struct tern__kern *shared_with; /* the kernel whose text is launched instead, NULL: its own */
+    int *offset_of;              /* per constant address in the text: the parameter that holds it, -1: written out; NULL: all are */
+    uint32_t offsets[12];        /* what this launch gives for those parameters */
+    int n_offsets;
 };
 
 typedef struct tern__group {

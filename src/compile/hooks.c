@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "codegen/marks.h"
 #include "compile/compile.h"
 
 /* Coordinates of v in terms of the hook's axes; vars are the first variables of the body. */
@@ -48,7 +49,7 @@ static void rename_hook(tern__kern *k, const char *name, int width)
 {
     char full[64];
     snprintf(full, sizeof full, width > 1 ? "%s%d" : "%s", name, width);
-    tern__str_addf(&k->hooks, "#define %s %s_%s\n", full, k->name, full);
+    tern__str_addf(&k->hooks, "#define %s " TERN__MARK_NAME "_%s\n", full, full);
     tern__str_addf(&k->undefs, "#undef %s\n", full);
 }
 

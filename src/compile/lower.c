@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "compile/compile.h"
+#include "compile/share.h"
 #include "program/program.h"
 
 /* --- Facts --- */
@@ -95,6 +96,7 @@ void tern__kern_destroy(tern__kern *k)
     tern__str_finish(&k->code);
     tern__free(k->args);
     tern__free(k->call_data);
+    tern__free(k->offset_of);
     tern__free(k);
 }
 
@@ -261,16 +263,19 @@ tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str 
 {
     tern__str_addf(out, "#line 1 \"%s\"\n#define KERNEL %s\n", k->name, k->name);
     if (!k->template_name) {
-        tern__str_add(out, tern__str_text(&k->code));
+        tern__kern_render(k, tern__str_text(&k->code), out);
     } else {
         tern__str_add(out, "#define HOOK_PARAMS ");
         tern__print_params(out, g, &k->params, NULL);
+        tern__kern_render(k, TERN__MARK_PARAMS, out);
         tern__str_add(out, "\n#define HOOK_ARGS ");
         for (int i = 0; i < k->params.n; i++)
             tern__str_addf(out, "%sh%d", i ? ", " : "", i);
+        for (int i = 0; i < k->n_offsets; i++)
+            tern__str_addf(out, ", ho%d", i);
         tern__str_add(out, "\n");
         tern__str_add(out, tern__str_text(&k->defines));
-        tern__str_add(out, tern__str_text(&k->hooks));
+        tern__kern_render(k, tern__str_text(&k->hooks), out);
         TERN_TRY(tern__source_append(out, k->template_name));
         tern__str_add(out, tern__str_text(&k->undefs));
         tern__str_add(out, "#undef HOOK_PARAMS\n#undef HOOK_ARGS\n");

@@ -1,0 +1,259 @@
+/* Kernels that are the same but for where they read become one, launched many times: the steps of an unrolled loop, repeated blocks.
+ *
+ * Codegen writes what may differ as marks: a name's place, the constant part of an address, the end of a parameter list. Kernels whose text between
+ * the marks is equal form a class. The first stands for all; constants that differ within the class become its last parameters. */
+#include "compile/share.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "base/status.h"
+
+/* More than these are not worth passing. */
+enum { MOST_OFFSETS = sizeof(((tern__kern *)0)->offsets) / sizeof(uint32_t) };
+
+/* Kernels of one text. */
+typedef struct class {
+    tern__digest digest;
+    int64_t *constants;      /* of the member that came first */
+    int n_constants;
+    tern__kern *first;
+    int n_members;
+} class;
+
+/* --- Marks --- */
+
+static bool is_constant_mark(char ch)
+{
+    return ch == TERN__MARK_ADDED[0] || ch == TERN__MARK_ALONE[0];
+}
+
+/* Reads the number behind a mark at *s, which ends with a mark of its own, and steps past it. */
+static int64_t read_constant(const char **s)
+{
+    int64_t x = 0;
+    const bool negative = *++*s == '-';
+    *s += negative;
+    for (; **s != TERN__MARK_END[0]; ++*s)
+        x = x * 10 + (**s - '0');
+    ++*s;
+    return negative ? -x : x;
+}
+
+/* Appends text with the numbers left out and, if constants is given, collects them there. */
+static int skeleton(const char *s, tern__str *out, int64_t *constants)
+{
+    int n = 0;
+    for (const char *plain = s;;) {
+        const size_t run = strcspn(plain, TERN__MARK_ADDED TERN__MARK_ALONE);
+        if (out)
+            tern__str_addn(out, plain, run);
+        plain += run;
+        if (!*plain)
+            return n;
+        if (out)
+            tern__str_addn(out, plain, 1);
+        const int64_t x = read_constant(&plain);
+        if (constants)
+            constants[n] = x;
+        n++;
+    }
+}
+
+/* Everything that makes a kernel what it is, but for its name and constants. */
+static tern_status describe(const tern__kern *k, const tern_graph *g, tern__str *text, int64_t **constants, int *n)
+{
+    const char *body = tern__str_text(k->template_name ? &k->hooks : &k->code);
+    *n = skeleton(body, NULL, NULL);
+    *constants = tern__alloc_array((size_t)*n + 1, sizeof **constants);
+    tern__str_clear(text);
+    tern__str_addf(text, "%s\n", k->template_name ? k->template_name : "");
+    tern__print_params(text, g, &k->params, NULL);
+    tern__str_addf(text, "\n%s\n", tern__str_text(&k->defines));
+    if (*constants)
+        skeleton(body, text, *constants);
+    return *constants && !text->failed && !k->hooks.failed && !k->code.failed ? TERN_OK : tern__fail(TERN_E_NOMEM, "compile: a kernel's description");
+}
+
+void tern__kern_render(const tern__kern *k, const char *s, tern__str *out)
+{
+    for (int mark = 0;;) {
+        const size_t run = strcspn(s, TERN__MARK_ADDED TERN__MARK_ALONE TERN__MARK_NAME TERN__MARK_PARAMS);
+        tern__str_addn(out, s, run);
+        s += run;
+        if (!*s)
+            return;
+        const char ch = *s;
+        if (!is_constant_mark(ch)) {
+            s++;
+            if (ch == TERN__MARK_NAME[0])
+                tern__str_add(out, k->name);
+            for (int i = 0; i < k->n_offsets && ch == TERN__MARK_PARAMS[0]; i++)
+                tern__str_addf(out, ", const uint ho%d", i);
+            continue;
+        }
+        const int64_t x = read_constant(&s);
+        const int offset = k->offset_of ? k->offset_of[mark] : -1;
+        mark++;
+        if (offset >= 0)
+            tern__str_addf(out, "%sho%d", ch == TERN__MARK_ADDED[0] ? " + " : "", offset);
+        else if (ch == TERN__MARK_ALONE[0])
+            tern__str_addf(out, "%uu", (unsigned)x);
+        else if (x)
+            tern__str_addf(out, " %c %lldu", x < 0 ? '-' : '+', (long long)(x < 0 ? -x : x));
+    }
+}
+
+/* --- Classes --- */
+
+typedef struct classes {
+    class *items;
+    int n, cap;
+    int *of;                 /* per kernel, in order: its class */
+    int64_t **constants;     /* per kernel */
+    tern__kern **kerns;
+    int n_kerns;
+    int *table, table_size;  /* open addressing by digest: class + 1, 0 none */
+} classes;
+
+static bool same_range(const tern__kern *a, const tern__kern *b)
+{
+    return a->dims == b->dims && memcmp(a->local, b->local, sizeof a->local) == 0;
+}
+
+/* The class of a digest, made if there is none; -1: no memory. */
+static int find_class(classes *l, tern__digest d, tern__kern *k, int64_t *constants, int n_constants)
+{
+    int at = (int)(d.lo & (uint64_t)(l->table_size - 1));
+    for (; l->table[at]; at = (at + 1) & (l->table_size - 1)) {
+        const class *c = &l->items[l->table[at] - 1];
+        if (tern__digest_equal(c->digest, d) && c->n_constants == n_constants && same_range(c->first, k))
+            return l->table[at] - 1;
+    }
+    if (!TERN_GROW(l->items, l->n, l->cap))
+        return -1;
+    l->items[l->n] = (class){.digest = d, .constants = constants, .n_constants = n_constants, .first = k};
+    l->table[at] = ++l->n;
+    return l->n - 1;
+}
+
+static tern_status sort_into_classes(classes *l, const tern_graph *g)
+{
+    tern__str text = {0};
+    tern_status st = TERN_OK;
+    for (int i = 0; i < l->n_kerns && st == TERN_OK; i++) {
+        int n = 0;
+        st = describe(l->kerns[i], g, &text, &l->constants[i], &n);
+        if (st != TERN_OK)
+            break;
+        l->of[i] = find_class(l, tern__hash(tern__str_text(&text), text.len), l->kerns[i], l->constants[i], n);
+        if (l->of[i] < 0)
+            st = tern__fail(TERN_E_NOMEM, "compile: classes of kernels");
+        else
+            l->items[l->of[i]].n_members++;
+    }
+    tern__str_finish(&text);
+    return st;
+}
+
+/* --- Offsets --- */
+
+/* Are constants a and b the same in every member? */
+static bool move_together(const classes *l, const int *members, int n_members, int a, int b)
+{
+    for (int i = 0; i < n_members; i++)
+        if (l->constants[members[i]][a] != l->constants[members[i]][b])
+            return false;
+    return true;
+}
+
+/* Which of the class's constants become parameters: those that differ from the first member's in some other. */
+static tern_status choose_offsets(const classes *l, int c, const int *members, int n_members)
+{
+    class *k = &l->items[c];
+    int *offset_of = tern__alloc_array((size_t)k->n_constants + 1, sizeof *offset_of);
+    int source[MOST_OFFSETS], n = 0;
+    if (!offset_of)
+        return tern__fail(TERN_E_NOMEM, "compile: %d addresses", k->n_constants);
+    for (int m = 0; m < k->n_constants; m++) {
+        bool differs = false;
+        offset_of[m] = -1;
+        for (int i = 0; i < n_members && !differs; i++)
+            differs = l->constants[members[i]][m] != k->constants[m];
+        for (int o = 0; o < n && differs && offset_of[m] < 0; o++)
+            offset_of[m] = move_together(l, members, n_members, m, source[o]) ? o : -1;
+        if (!differs || offset_of[m] >= 0)
+            continue;
+        if (n == MOST_OFFSETS) {
+            tern__free(offset_of);
+            return TERN_OK; /* every member stays its own kernel */
+        }
+        source[n] = m;
+        offset_of[m] = n++;
+    }
+    k->first->offset_of = offset_of;
+    k->first->n_offsets = n;
+    for (int i = 0; i < n_members; i++) {
+        tern__kern *to = l->kerns[members[i]];
+        to->shared_with = k->first;
+        to->n_offsets = n;
+        for (int o = 0; o < n; o++)
+            to->offsets[o] = (uint32_t)l->constants[members[i]][source[o]];
+    }
+    k->first->shared_with = NULL;
+    return TERN_OK;
+}
+
+static tern_status share_members(const classes *l)
+{
+    int *members = tern__alloc_array((size_t)l->n_kerns + 1, sizeof *members), *next = tern__alloc_array((size_t)l->n_kerns + 1, sizeof *next);
+    int *head = tern__alloc_array((size_t)l->n + 1, sizeof *head);
+    tern_status st = members && next && head ? TERN_OK : tern__fail(TERN_E_NOMEM, "compile: %d kernels", l->n_kerns);
+    for (int i = l->n_kerns - 1; i >= 0 && st == TERN_OK; i--) { /* lists of indices plus one, in order */
+        next[i] = head[l->of[i]];
+        head[l->of[i]] = i + 1;
+    }
+    for (int c = 0; c < l->n && st == TERN_OK; c++) {
+        int n = 0;
+        for (int i = head[c]; i; i = next[i - 1])
+            members[n++] = i - 1;
+        if (n > 1)
+            st = choose_offsets(l, c, members, n);
+    }
+    tern__free(members);
+    tern__free(next);
+    tern__free(head);
+    return st;
+}
+
+tern_status tern__share_kernels(tern__compile *c)
+{
+    classes l = {.table_size = 16};
+    int total = 0;
+    for (int i = 0; i < c->n_groups; i++)
+        total += c->groups[i]->n_kerns;
+    while (l.table_size < 2 * total)
+        l.table_size *= 2;
+    l.of = tern__alloc_array((size_t)total + 1, sizeof *l.of);
+    l.constants = tern__alloc_array((size_t)total + 1, sizeof *l.constants);
+    l.kerns = tern__alloc_array((size_t)total + 1, sizeof *l.kerns);
+    l.table = tern__alloc_array((size_t)l.table_size, sizeof *l.table);
+    tern_status st = l.of && l.constants && l.kerns && l.table ? TERN_OK : tern__fail(TERN_E_NOMEM, "compile: %d kernels", total);
+    for (int i = 0; i < c->n_groups && st == TERN_OK; i++)
+        for (int k = 0; k < c->groups[i]->n_kerns; k++)
+            if (!c->groups[i]->kerns[k]->call)
+                l.kerns[l.n_kerns++] = c->groups[i]->kerns[k];
+    if (st == TERN_OK)
+        st = sort_into_classes(&l, c->g);
+    if (st == TERN_OK)
+        st = share_members(&l);
+    for (int i = 0; i < l.n_kerns && l.constants; i++)
+        tern__free(l.constants[i]);
+    tern__free(l.of);
+    tern__free(l.constants);
+    tern__free(l.kerns);
+    tern__free(l.table);
+    tern__free(l.items);
+    return st;
+}
