@@ -332,9 +332,13 @@ bool tern__const_scalar(const tern_graph *g, tern_value v, double *x)
         if (memcmp(data, (const uint8_t *)data + (size_t)i * size, size) != 0)
             return false;
     tern__array a = {.type = *tern__type_of(g, v), .data = g->values[v].data->data};
-    if (n > 0)
-        *x = tern__array_get(&a, 0);
-    return n > 0;
+    if (n == 0)
+        return false;
+    const int64_t exact = size == 8 && !tern__dtype_is(a.type.dtype, TERN__T_FLOAT) ? tern__array_get_int(&a, 0) : 0;
+    if (exact > INT64_C(1) << 53 || exact < -(INT64_C(1) << 53))
+        return false; /* a double may not hold it */
+    *x = tern__array_get(&a, 0);
+    return true;
 }
 
 int64_t tern__attr_int(const tern__node *n, int slot)

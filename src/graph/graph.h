@@ -98,7 +98,7 @@ size_t tern__type_bytes(const tern__type *t);
 bool tern__shape_equal(const tern_shape *a, const tern_shape *b);
 /* A constant's bytes; NULL for any other kind. */
 const void *tern__const_data(const tern_graph *g, tern_value v);
-/* True and *x for a constant whose elements are all the same number. */
+/* True and *x for a constant whose elements are all the same number, one that a double holds. */
 bool tern__const_scalar(const tern_graph *g, tern_value v, double *x);
 /* "f32[2,3]" appended. */
 void tern__type_print(tern__str *s, const tern__type *t);
