@@ -81,6 +81,9 @@ TERN_API tern_value tern_graph_variable_value(const tern_graph *g, int i);
 /* The value with this name (input, variable or output); TERN_E_NOT_FOUND lists near ones. */
 TERN_API tern_status tern_graph_find(const tern_graph *g, const char *name, tern_value *out) TERN_MUST_CHECK;
 
+/* Multiply-adds of one run: matrix products and convolutions, as the graph stands. */
+TERN_API int64_t tern_graph_macs(const tern_graph *g);
+
 /* Writes the graph as text, one node a line, or as Graphviz "dot". *out is for tern_text_free(). */
 TERN_API tern_status tern_graph_print(const tern_graph *g, char **out) TERN_MUST_CHECK;
 TERN_API tern_status tern_graph_dot(const tern_graph *g, char **out) TERN_MUST_CHECK;

@@ -1,7 +1,6 @@
 /* tern eval: a saved model on a data set's test images. */
 #include "cli.h"
 
-#include <tern/model.h>
 
 static void print_result(const char *model, const char *data, const classify_result *r, const tern_device_info *device, bool json)
 {
@@ -67,10 +66,14 @@ int cli_eval(const cli *c, int argc, char **argv)
     tern_dataset *test = NULL;
     tern_device *d = NULL;
     classify_result r = {0};
-    tern_status st = tern_model_load(model, &g);
-    if (st == TERN_OK)
-        st = tern_dataset_open(data, TERN_TEST, &test);
-    code = st == TERN_OK ? cli_open_device(c, device, CLI_COMPUTES, &d) : cli_fail(st, NULL);
+    tern_status st = tern_dataset_open(data, TERN_TEST, &test);
+    if (st != TERN_OK)
+        return cli_fail(st, NULL);
+    /* An ONNX model becomes a graph for this batch; one of ours takes any. */
+    batch = batch < test->n ? batch : test->n;
+    code = cli_load_graph("eval", model, &(cli_dims){.n = 0}, &(tern_shape){4, {batch, test->channels, test->height, test->width}}, false, &g);
+    if (code == CLI_OK)
+        code = cli_open_device(c, device, CLI_COMPUTES, &d);
     if (code == CLI_OK)
         code = classify_run(d, g, NULL, test, batch, &r);
     if (code == CLI_OK && out && (st = save_probabilities(&r, out)) != TERN_OK)

@@ -1,8 +1,6 @@
 /* tern plan: the groups a model becomes on a device, and the account of the bytes they move. */
 #include "cli.h"
 
-#include <tern/model.h>
-
 static void print_totals(const tern_plan_info *p)
 {
     char a[24], b[24], c[24];
@@ -94,7 +92,10 @@ int cli_plan(const cli *c, int argc, char **argv)
 {
     bool json = false, no_fuse = false, source = false;
     const char *device = NULL, *model = NULL, *disable = NULL;
+    cli_list dims = {.n = 0};
+    cli_dims extents;
     const cli_option options[] = {
+        CLI_OPT_DIM(&dims),
         {"no-fuse", CLI_FLAG, &no_fuse, NULL, "Plan every op on its own.", 0, 0},
         {"disable", CLI_TEXT, &disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
         {"source", CLI_FLAG, &source, NULL, "Print the generated OpenCL C instead of the table (with --json: in the document).", 0, 0},
@@ -106,7 +107,7 @@ int cli_plan(const cli *c, int argc, char **argv)
         .command = "plan", .synopsis = "MODEL [options]", .options = options, .positional = &model, .positional_name = "MODEL",
         .about = "Compiles a saved model and shows its groups: the kernel of each, the ops fused into it and the bytes it moves, beside what the "
                  "ops would move one by one; then the sums, the least that any plan could move, and the peak of the memory for intermediates "
-                 "beside its lower bound. With --device null nothing is needed but the file.",
+                 "beside its lower bound. An ONNX model is planned for one set of extents. With --device null nothing is needed but the file.",
     };
     int code;
     if (!cli_parse(&usage, argc, argv, &code))
@@ -114,20 +115,22 @@ int cli_plan(const cli *c, int argc, char **argv)
     if (no_fuse && disable)
         return cli_misuse("plan", "--no-fuse and --disable exclude each other");
     tern_graph *g = NULL;
-    tern_status st = tern_model_load(model, &g);
-    if (st != TERN_OK)
-        return cli_fail(st, NULL);
     tern_device *d = NULL;
     tern_session *s = NULL;
-    code = cli_open_device(c, device, 0, &d);
+    code = cli_dims_read("plan", &dims, &extents);
+    if (code == CLI_OK)
+        code = cli_load_graph("plan", model, &extents, NULL, false, &g);
+    if (code == CLI_OK)
+        code = cli_open_device(c, device, 0, &d);
     if (code == CLI_OK) {
         tern_device_info info;
         tern_device_get_info(d, &info);
-        st = open_session(d, g, no_fuse ? "fuse" : disable, &s);
+        tern_status st = open_session(d, g, no_fuse ? "fuse" : disable, &s);
         code = st == TERN_OK ? show(s, &info, json, source) : cli_fail(st, model);
     }
     tern_session_destroy(s);
     tern_device_close(d);
     tern_graph_destroy(g);
+    cli_dims_finish(&extents);
     return code;
 }

@@ -95,3 +95,23 @@ tern_status tern_graph_find(const tern_graph *g, const char *name, tern_value *o
     tern__str_finish(&near);
     return TERN_E_NOT_FOUND;
 }
+
+static int64_t node_macs(const tern_graph *g, const tern__node *n)
+{
+    tern__type in[8], out[8];
+    if (!n->op->flops || (n->op->trait != TERN__CONTRACTION && n->op->trait != TERN__COMPOSITE) || n->n_in > TERN_COUNT(in) || n->n_out > TERN_COUNT(out))
+        return 0;
+    for (int i = 0; i < n->n_in; i++)
+        in[i] = n->in[i] == TERN_NONE ? (tern__type){.dtype = TERN_DTYPE_COUNT} : g->values[n->in[i]].type;
+    for (int i = 0; i < n->n_out; i++)
+        out[i] = g->values[n->out[i]].type;
+    return n->op->flops(n, in, out) / 2;
+}
+
+int64_t tern_graph_macs(const tern_graph *g)
+{
+    int64_t sum = 0;
+    for (int i = 0; g && i < g->n_nodes; i++)
+        sum += node_macs(g, g->nodes[i]);
+    return sum;
+}

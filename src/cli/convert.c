@@ -1,0 +1,50 @@
+/* tern convert: a model from one format into the other. */
+#include "cli.h"
+
+#include <sys/stat.h>
+#include <tern/model.h>
+
+static void say(const char *out, const tern_graph *g)
+{
+    struct stat st;
+    char size[24];
+    int n_in = tern_graph_n_inputs(g), n_out = tern_graph_n_outputs(g);
+    double bytes = stat(out, &st) == 0 ? (double)st.st_size : 0;
+    printf("wrote %s: %s, %d %s, %d %s, %d variables\n", out, cli_bytes(bytes, size), n_in, n_in == 1 ? "input" : "inputs", n_out,
+           n_out == 1 ? "output" : "outputs", tern_graph_n_variables(g));
+}
+
+int cli_convert(const cli *c, int argc, char **argv)
+{
+    int n_paths = 0, code;
+    cli_list dims = {.n = 0};
+    cli_dims extents;
+    tern_graph *g = NULL;
+    const cli_option options[] = {CLI_OPT_DIM(&dims), {0}};
+    const cli_usage usage = {
+        .command = "convert", .synopsis = "MODEL OUT [options]", .options = options, .n_plain = &n_paths, .positional_name = "MODEL",
+        .about = "Reads a model, .tern or .onnx, and writes it as what OUT ends in. An ONNX model becomes a graph for one set of extents, its loops "
+                 "unrolled; one whose shapes or branches depend on the data cannot be converted. Its weights become variables, which can be trained.",
+    };
+    (void)c;
+    if (!cli_parse(&usage, argc, argv, &code))
+        return code;
+    if (n_paths != 2)
+        return cli_misuse("convert", n_paths < 2 ? "OUT is missing" : "one argument too many: \"%s\"", argv[n_paths - 1]);
+    if (!cli_has_suffix(argv[1], ".tern"))
+        return cli_misuse("convert", "OUT must end in .tern, not \"%s\"", argv[1]);
+    if (!cli_can_write(argv[1]))
+        return CLI_FAILED;
+    code = cli_dims_read("convert", &dims, &extents);
+    if (code == CLI_OK)
+        code = cli_load_graph("convert", argv[0], &extents, NULL, true, &g);
+    if (code == CLI_OK) {
+        tern_status st = tern_model_save(g, argv[1]);
+        code = st == TERN_OK ? CLI_OK : cli_fail(st, NULL);
+    }
+    if (code == CLI_OK)
+        say(argv[1], g);
+    tern_graph_destroy(g);
+    cli_dims_finish(&extents);
+    return code;
+}
