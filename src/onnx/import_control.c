@@ -74,6 +74,32 @@ static tern_status sequence_add(tern__onnx_trace *t, tern__onnx_value *seq, int 
     return TERN_OK;
 }
 
+/* At the end of a list that nobody else holds: room for a few more is made at a time. */
+static tern_status list_add(tern__onnx_trace *t, tern__onnx_value *list, tern__onnx_value *item)
+{
+    const int n = list->n_items;
+    if ((n & (n - 1)) == 0) { /* 0, 1, 2, 4, 8 ... fill their room */
+        tern__onnx_value **items = tern__onnx_trace_scratch(t, n ? 2 * (size_t)n : 1, sizeof *items);
+        if (!items)
+            return tern__fail(TERN_E_NOMEM, "onnx: a sequence of %d", n + 1);
+        if (n > 0)
+            memcpy(items, list->items, (size_t)n * sizeof *items);
+        list->items = items;
+    }
+    list->items[list->n_items++] = item;
+    return TERN_OK;
+}
+
+/* The same values in the opposite order. */
+static void reverse(tern__onnx_value *list)
+{
+    for (int i = 0, k = list->n_items - 1; i < k; i++, k--) {
+        tern__onnx_value *x = list->items[i];
+        list->items[i] = list->items[k];
+        list->items[k] = x;
+    }
+}
+
 static tern__onnx_value *new_sequence(tern__onnx_trace *t)
 {
     tern__onnx_value *x = tern__onnx_new(t);
@@ -203,7 +229,7 @@ static tern_status loop_once(tern__onnx_node *n, struct loop *l, int64_t iterati
     for (int i = 0; i < l->n_carried; i++)
         l->held[i] = l->out[1 + i];
     for (int i = l->n_carried; i < l->n_carried + l->n_scans; i++)
-        TERN_TRY(sequence_add(t, l->held[i], l->held[i]->n_items, l->out[1 + i]));
+        TERN_TRY(list_add(t, l->held[i], l->out[1 + i]));
     return know_number(t, l->out[0], &l->cond);
 }
 
@@ -320,10 +346,8 @@ static tern_status scan_once(tern__onnx_node *n, struct scan *s, int64_t at)
     TERN_TRY(tern__onnx_walk_graph(t, n->scope, s->body, s->in, s->n_states + s->n_inputs, s->out, s->n_states + s->n_outputs));
     for (int i = 0; i < s->n_states; i++)
         s->held[i] = s->out[i];
-    for (int i = 0; i < s->n_outputs; i++) {
-        tern__onnx_value *list = s->held[s->n_states + s->n_inputs + i];
-        TERN_TRY(sequence_add(t, list, s->out_back[i] ? 0 : list->n_items, s->out[s->n_states + i]));
-    }
+    for (int i = 0; i < s->n_outputs; i++)
+        TERN_TRY(list_add(t, s->held[s->n_states + s->n_inputs + i], s->out[s->n_states + i]));
     return TERN_OK;
 }
 
@@ -350,6 +374,8 @@ static tern_status scan_all(tern__onnx_node *n, struct scan *s, tern__onnx_value
     for (int i = 0; i < s->n_outputs && st == TERN_OK; i++) {
         tern__onnx_value *list = s->held[n_in + i];
         int axis = s->out_axis[i];
+        if (s->out_back[i])
+            reverse(list);
         if (list->n_items > 0 && axis < 0)
             axis += list->items[0]->type.shape.rank + 1;
         if (axis < 0)
@@ -438,7 +464,7 @@ static tern_status scan8(tern__onnx_node *n)
         if (st == TERN_OK)
             st = scan_all(n, &s, in, results);
         for (int i = 0; i < n_res && st == TERN_OK; i++)
-            st = sequence_add(n->t, lists[i], lists[i]->n_items, results[i]);
+            st = list_add(n->t, lists[i], results[i]);
     }
     tern__onnx_unpin(n->scope);
     for (int i = 0; i < n->n_out && st == TERN_OK; i++)
@@ -647,7 +673,7 @@ static tern_status sequence_map(tern__onnx_node *n)
         if (st == TERN_OK)
             st = tern__onnx_walk_graph(n->t, n->scope, body, in, n->n_in, out, n->n_out);
         for (int i = 0; i < n->n_out && st == TERN_OK; i++)
-            st = sequence_add(n->t, lists[i], k, out[i]);
+            st = list_add(n->t, lists[i], out[i]);
     }
     tern__onnx_unpin(n->scope);
     for (int i = 0; i < n->n_out && st == TERN_OK; i++)

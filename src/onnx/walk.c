@@ -8,7 +8,7 @@
 
 enum {
     MAX_DEPTH = 64,          /* bodies inside bodies */
-    MAX_WALKED = 2000000,    /* nodes of one trace */
+    MAX_WALKED = 500000,     /* nodes and bodies of one trace */
     FOLD_ELEMS = 16384,      /* larger results are left to the compiler's own folding */
 };
 
@@ -170,10 +170,17 @@ static tern_status handle(tern__onnx_node *n)
     return st == TERN_OK ? fold(n) : st;
 }
 
+/* Loops that never end, end here. */
+static tern_status count_walked(tern__onnx_trace *t)
+{
+    if (++t->walked <= MAX_WALKED)
+        return TERN_OK;
+    return tern__fail(TERN_E_UNSUPPORTED, "more than %d nodes with all loops unrolled", MAX_WALKED);
+}
+
 static tern_status walk_node(tern__onnx_trace *t, tern__onnx_scope *s, const Onnx__NodeProto *p)
 {
-    if (++t->walked > MAX_WALKED)
-        return tern__fail(TERN_E_UNSUPPORTED, "more than %d nodes with all loops unrolled", MAX_WALKED);
+    TERN_TRY(count_walked(t));
     if (p->n_input > INT16_MAX || p->n_output > INT16_MAX || !p->op_type)
         return tern__fail(TERN_E_CORRUPT, "a node with %zu inputs, %zu outputs%s", p->n_input, p->n_output, p->op_type ? "" : " and no operator");
     tern__onnx_node n = {.t = t, .proto = p, .scope = s, .opset = tern__onnx_opset(s->opsets, s->n_opsets, p->domain)};
@@ -203,6 +210,7 @@ tern_status tern__onnx_walk(tern__onnx_trace *t, tern__onnx_scope *s)
 {
     if (t->depth >= MAX_DEPTH)
         return tern__fail(TERN_E_UNSUPPORTED, "more than %d bodies inside each other", MAX_DEPTH);
+    TERN_TRY(count_walked(t));
     s->below = t->top;
     t->top = s;
     t->depth++;
