@@ -35,7 +35,7 @@ static tern_value brought_back(tern_graph *g, const tern__onnx_sampler *s, tern_
 {
     if (s->outside == TERN__OUTSIDE_REFLECT)
         return reflect(g, v, extent, s->corners);
-    if (s->outside == TERN__OUTSIDE_ZEROS)
+    if (s->outside == TERN__OUTSIDE_ZEROS || s->mode == TERN__SAMPLE_CUBIC) /* a cubic's neighbours come back one by one */
         return v;
     /* The border proper is the outer edge of the last element: up to there its neighbours still count. */
     const double lo = s->corners ? 0 : -0.5, hi = (double)extent - (s->corners ? 1 : 0.5);
