@@ -253,6 +253,214 @@ static void check_signals(void **state)
     onnx_rows_check("cpu", signals, sizeof signals / sizeof *signals);
 }
 
+/* --- Whole models ------------------------------------------------------------------------------------------------ */
+
+typedef struct rig {
+    char folder[32], path[64];
+    tern_device *d;
+    tern_onnx *m;
+    tern_onnx_session *s;
+} rig;
+
+static void rig_open(rig *r, onnx_message *graph, int opset)
+{
+    onnx_message m = onnx_model(graph, opset);
+    *r = (rig){.folder = "/tmp/tern-onnx-XXXXXX"};
+    onnx_opset(&m, "ai.onnx.preview.training", 1);
+    assert_non_null(mkdtemp(r->folder));
+    snprintf(r->path, sizeof r->path, "%s/m.onnx", r->folder);
+    onnx_write(&m, r->path);
+    MUST(tern_device_open(&(tern_device_params){.family = "cpu"}, &r->d));
+    MUST(tern_onnx_load(r->path, &r->m));
+    MUST(tern_onnx_session_create(r->d, r->m, NULL, &r->s));
+}
+
+static void rig_close(rig *r)
+{
+    tern_onnx_session_destroy(r->s);
+    tern_onnx_destroy(r->m);
+    tern_device_close(r->d);
+    unlink(r->path);
+    rmdir(r->folder);
+}
+
+/* The transform of len numbers by its definition, at a few bins. */
+static void check_bins(const double *x, int c, int64_t len, const double *y, int64_t bins, bool inverse)
+{
+    for (int64_t k = 0; k < bins; k += 1 + bins / 23) {
+        double re = 0, im = 0;
+        for (int64_t i = 0; i < len; i++) {
+            const double a = (inverse ? 2 : -2) * M_PI * (double)(i * k % len) / (double)len, xr = x[c * i], xi = c == 2 ? x[2 * i + 1] : 0;
+            re += xr * cos(a) - xi * sin(a);
+            im += xr * sin(a) + xi * cos(a);
+        }
+        const double scale = inverse ? 1 / (double)len : 1;
+        if (fabs(y[2 * k] - scale * re) > 1e-9 * (double)len || fabs(y[2 * k + 1] - scale * im) > 1e-9 * (double)len)
+            fail_msg("length %d bin %d: %g %g, not %g %g", (int)len, (int)k, y[2 * k], y[2 * k + 1], scale * re, scale * im);
+    }
+}
+
+static tern_tensor *numbers(const tern_shape *s)
+{
+    tern_tensor *t = NULL;
+    MUST(tern_tensor_create(TERN_F64, s, &t));
+    fill_random(t, 5);
+    return t;
+}
+
+static void check_transform(int64_t len, int c, bool inverse, bool onesided)
+{
+    onnx_message g = {0}, n = onnx_node("DFT", "x", "y");
+    onnx_attr_int(&n, "inverse", inverse);
+    onnx_attr_int(&n, "onesided", onesided);
+    onnx_input(&g, "x", ONNX_DOUBLE, 3, (int64_t[]){2, len, c});
+    onnx_add(&g, &n);
+    onnx_output(&g, "y", ONNX_DOUBLE);
+    rig r;
+    rig_open(&r, &g, 17);
+    tern_onnx_value x = {.kind = TERN_ONNX_TENSOR, .tensor = numbers(&(tern_shape){.rank = 3, .dim = {2, len, c}})}, y;
+    MUST(tern_onnx_session_run(r.s, &x, &y));
+    const int64_t bins = onesided ? len / 2 + 1 : len;
+    assert_int_equal(tern_tensor_elems(y.tensor), 2 * bins * 2);
+    for (int b = 0; b < 2; b++)
+        check_bins((double *)tern_tensor_data(x.tensor) + b * len * c, c, len, (double *)tern_tensor_data(y.tensor) + b * bins * 2, bins, inverse);
+    tern_onnx_value_clear(&x);
+    tern_onnx_value_clear(&y);
+    rig_close(&r);
+}
+
+/* Lengths that are taken apart: a power of two, many factors, a prime, and twice a prime. */
+static void long_transforms(void **state)
+{
+    (void)state;
+    check_transform(4096, 1, false, true);
+    check_transform(6000, 2, false, false);
+    check_transform(4099, 1, false, false);
+    check_transform(5002, 2, true, false);
+}
+
+/* Half a spectrum and back. */
+static void long_round_trip(void **state)
+{
+    (void)state;
+    const int64_t len = 3600;
+    onnx_message g = {0}, there = onnx_node("DFT", "x", "s"), back = onnx_node("DFT", "s", "y");
+    onnx_attr_int(&there, "onesided", 1);
+    onnx_attr_int(&back, "onesided", 1);
+    onnx_attr_int(&back, "inverse", 1);
+    onnx_input(&g, "x", ONNX_DOUBLE, 2, (int64_t[]){len, 1});
+    onnx_add(&g, &there);
+    onnx_add(&g, &back);
+    onnx_output(&g, "y", ONNX_DOUBLE);
+    rig r;
+    rig_open(&r, &g, 20);
+    tern_onnx_value x = {.kind = TERN_ONNX_TENSOR, .tensor = numbers(&(tern_shape){.rank = 2, .dim = {len, 1}})}, y;
+    MUST(tern_onnx_session_run(r.s, &x, &y));
+    assert_int_equal(tern_tensor_elems(y.tensor), len);
+    for (int64_t i = 0; i < len; i++)
+        assert_true(fabs(((double *)tern_tensor_data(x.tensor))[i] - ((double *)tern_tensor_data(y.tensor))[i]) < 1e-10);
+    tern_onnx_value_clear(&x);
+    tern_onnx_value_clear(&y);
+    rig_close(&r);
+}
+
+/* How often each class is drawn, and two nodes without a seed that draw differently. */
+static void draws(void **state)
+{
+    (void)state;
+    onnx_message g = {0}, m = onnx_node("Multinomial", "x", "m"), u = onnx_node("RandomNormal", "", "u"), v = onnx_node("RandomNormal", "", "v");
+    onnx_attr_int(&m, "sample_size", 20000);
+    onnx_attr_ints(&u, "shape", 1, (int64_t[]){20000});
+    onnx_attr_ints(&v, "shape", 1, (int64_t[]){20000});
+    onnx_input(&g, "x", ONNX_FLOAT, 2, (int64_t[]){1, 3});
+    onnx_add(&g, &m);
+    onnx_add(&g, &u);
+    onnx_add(&g, &v);
+    onnx_output(&g, "m", ONNX_INT32);
+    onnx_output(&g, "u", ONNX_FLOAT);
+    onnx_output(&g, "v", ONNX_FLOAT);
+    rig r;
+    rig_open(&r, &g, 17);
+    tern_onnx_value x = {.kind = TERN_ONNX_TENSOR}, y[3];
+    MUST(tern_tensor_create(TERN_F32, &(tern_shape){.rank = 2, .dim = {1, 3}}, &x.tensor));
+    for (int i = 0; i < 3; i++)
+        ((float *)tern_tensor_data(x.tensor))[i] = (float)log(i + 1) + 5; /* 1 : 2 : 3, not normalised */
+    MUST(tern_onnx_session_run(r.s, &x, y));
+    double count[3] = {0}, sum = 0, square = 0, product = 0;
+    for (int i = 0; i < 20000; i++) {
+        const float a = ((float *)tern_tensor_data(y[1].tensor))[i], b = ((float *)tern_tensor_data(y[2].tensor))[i];
+        count[((int32_t *)tern_tensor_data(y[0].tensor))[i]] += 1.0 / 20000;
+        sum += a / 20000;
+        square += a * a / 20000;
+        product += a * b / 20000;
+    }
+    for (int i = 0; i < 3; i++)
+        assert_true(fabs(count[i] - (i + 1) / 6.0) < 0.015);
+    assert_true(fabs(sum) < 0.03 && fabs(square - 1) < 0.05 && fabs(product) < 0.03);
+    for (int i = 0; i < 3; i++)
+        tern_onnx_value_clear(&y[i]);
+    tern_onnx_value_clear(&x);
+    rig_close(&r);
+}
+
+/* y = a b + sin(b), its gradient, and the gradient's. */
+static void gradients(void **state)
+{
+    (void)state;
+    onnx_message g = {0}, mul = onnx_node("Mul", "a b", "ab"), sine = onnx_node("Sin", "b", "s"), add = onnx_node("Add", "ab s", "y");
+    onnx_message first = onnx_node("ai.onnx.preview.training:Gradient", "a b", "da db"), second = onnx_node("ai.onnx.preview.training:Gradient", "b a", "dbb");
+    onnx_attr_strings(&first, "xs", "a b");
+    onnx_attr_string(&first, "y", "y");
+    onnx_attr_strings(&second, "xs", "b");
+    onnx_attr_strings(&second, "zs", "a");
+    onnx_attr_string(&second, "y", "db");
+    onnx_input(&g, "a", ONNX_DOUBLE, 1, (int64_t[]){2});
+    onnx_input(&g, "b", ONNX_DOUBLE, 1, (int64_t[]){2});
+    onnx_message *const nodes[] = {&mul, &sine, &add, &first, &second};
+    for (int i = 0; i < 5; i++)
+        onnx_add(&g, nodes[i]);
+    onnx_output(&g, "da", ONNX_DOUBLE);
+    onnx_output(&g, "db", ONNX_DOUBLE);
+    onnx_output(&g, "dbb", ONNX_DOUBLE);
+    rig r;
+    rig_open(&r, &g, 17);
+    tern_onnx_value in[2] = {{.kind = TERN_ONNX_TENSOR, .tensor = onnx_row_tensor("f64[2] 3 4")}, {.kind = TERN_ONNX_TENSOR, .tensor = onnx_row_tensor("f64[2] 0.5 2")}}, out[3];
+    MUST(tern_onnx_session_run(r.s, in, out));
+    const double a[2] = {3, 4}, b[2] = {0.5, 2};
+    for (int i = 0; i < 2; i++) {
+        assert_true(fabs(((double *)tern_tensor_data(out[0].tensor))[i] - b[i]) < 1e-12);
+        assert_true(fabs(((double *)tern_tensor_data(out[1].tensor))[i] - a[i] - cos(b[i])) < 1e-12);
+        assert_true(fabs(((double *)tern_tensor_data(out[2].tensor))[i] + sin(b[i])) < 1e-12);
+    }
+    for (int i = 0; i < 3; i++)
+        tern_onnx_value_clear(&out[i]);
+    tern_onnx_value_clear(&in[0]);
+    tern_onnx_value_clear(&in[1]);
+    rig_close(&r);
+}
+
+/* A Gradient that is fed other values than those that y was made from has no meaning here. */
+static void gradient_elsewhere(void **state)
+{
+    (void)state;
+    onnx_message g = {0}, mul = onnx_node("Mul", "a a", "y"), d = onnx_node("ai.onnx.preview.training:Gradient", "b", "da");
+    onnx_attr_strings(&d, "xs", "a");
+    onnx_attr_string(&d, "y", "y");
+    onnx_input(&g, "a", ONNX_FLOAT, 0, NULL);
+    onnx_input(&g, "b", ONNX_FLOAT, 0, NULL);
+    onnx_add(&g, &mul);
+    onnx_add(&g, &d);
+    onnx_output(&g, "da", ONNX_FLOAT);
+    rig r;
+    rig_open(&r, &g, 17);
+    tern_onnx_value in[2] = {{.kind = TERN_ONNX_TENSOR, .tensor = onnx_row_tensor("f32[] 3")}, {.kind = TERN_ONNX_TENSOR, .tensor = onnx_row_tensor("f32[] 4")}}, out;
+    assert_int_equal(tern_onnx_session_run(r.s, in, &out), TERN_E_UNSUPPORTED);
+    assert_non_null(strstr(tern_last_error(), "another value than \"a\""));
+    tern_onnx_value_clear(&in[0]);
+    tern_onnx_value_clear(&in[1]);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +468,11 @@ int main(void)
         cmocka_unit_test(check_reductions),
         cmocka_unit_test(check_losses),
         cmocka_unit_test(check_signals),
+        cmocka_unit_test(long_transforms),
+        cmocka_unit_test(long_round_trip),
+        cmocka_unit_test(draws),
+        cmocka_unit_test(gradients),
+        cmocka_unit_test(gradient_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
