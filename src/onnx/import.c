@@ -131,6 +131,18 @@ static const Onnx__AttributeProto *look_at(tern__onnx_node *n, const char *name)
     return tern__onnx_attr(n, name);
 }
 
+/* What a function says of an attribute that its call leaves out; NULL if it says nothing. */
+static const Onnx__AttributeProto *default_of(const tern__onnx_node *call, const char *name)
+{
+    const Onnx__FunctionProto *f = tern__onnx_function(call->t->m, tern__onnx_domain(call->proto->domain), call->proto->op_type);
+    size_t n = 0;
+    const Onnx__AttributeProto *const *defaults = f ? tern__onnx_function_defaults(call->t->m->file, f, &n) : NULL;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(defaults[i]->name, name) == 0)
+            return defaults[i];
+    return NULL;
+}
+
 const Onnx__AttributeProto *tern__onnx_attr(const tern__onnx_node *n, const char *name)
 {
     const Onnx__AttributeProto *a = tern__onnx_find_attr(n->proto, name);
@@ -138,7 +150,10 @@ const Onnx__AttributeProto *tern__onnx_attr(const tern__onnx_node *n, const char
     for (const tern__onnx_node *call = n->scope->call; a && a->ref_attr_name && *a->ref_attr_name; call = call->scope->call) {
         if (!call)
             return NULL;
-        a = tern__onnx_find_attr(call->proto, a->ref_attr_name);
+        const char *of = a->ref_attr_name;
+        a = tern__onnx_find_attr(call->proto, of);
+        if (!a)
+            return default_of(call, of);
     }
     return a;
 }

@@ -5,9 +5,13 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
-#include "onnx/import.h"
+#include "onnx/trace.h"
 
-enum { MAX_NESTING = 64 };
+enum {
+    MAX_NESTING = 64,
+    MAX_OPS = 4096,
+    MAX_DOMAINS = 100, /* every node looks its own up in a list */
+};
 
 const char *tern__onnx_domain(const char *domain)
 {
@@ -102,7 +106,7 @@ static tern_status note_node(void *user, const Onnx__NodeProto *p)
 {
     struct survey *s = user;
     tern_onnx *m = s->m;
-    if (!p->op_type)
+    if (!*p->op_type)
         return tern__fail(TERN_E_CORRUPT, "onnx: a node without an operator");
     const char *domain = tern__onnx_domain(p->domain);
     const int opset = tern__onnx_opset(s->opsets, s->n_opsets, domain);
@@ -112,6 +116,8 @@ static tern_status note_node(void *user, const Onnx__NodeProto *p)
             m->ops[i].count++;
             return TERN_OK;
         }
+    if (m->n_ops >= MAX_OPS)
+        return tern__fail(TERN_E_UNSUPPORTED, "onnx: more than %d different operators", MAX_OPS);
     if (m->n_ops == m->cap_ops && !TERN_GROW(m->ops, m->n_ops, m->cap_ops))
         return tern__fail(TERN_E_NOMEM, "onnx: %d operators", m->n_ops);
     m->ops[m->n_ops++] = (tern_onnx_op){
@@ -121,43 +127,54 @@ static tern_status note_node(void *user, const Onnx__NodeProto *p)
     return TERN_OK;
 }
 
+static tern_status survey_nodes(tern_onnx *m, Onnx__OperatorSetIdProto *const *opsets, size_t n_opsets, Onnx__NodeProto *const *nodes, size_t n)
+{
+    struct survey s = {m, opsets, n_opsets};
+    if (n_opsets > MAX_DOMAINS)
+        return tern__fail(TERN_E_UNSUPPORTED, "onnx: %zu operator sets, more than %d", n_opsets, MAX_DOMAINS);
+    return tern__onnx_each_node(nodes, n, 0, note_node, &s);
+}
+
 static tern_status survey(tern_onnx *m)
 {
-    const Onnx__GraphProto *g = m->proto->graph;
-    struct survey s = {m, m->proto->opset_import, m->proto->n_opset_import};
-    TERN_TRY(tern__onnx_each_node(g->node, g->n_node, 0, note_node, &s));
-    for (size_t i = 0; i < m->proto->n_functions; i++) {
-        const Onnx__FunctionProto *f = m->proto->functions[i];
-        s = (struct survey){m, f->opset_import, f->n_opset_import};
-        TERN_TRY(tern__onnx_each_node(f->node, f->n_node, 0, note_node, &s));
-    }
+    const Onnx__ModelProto *p = m->proto;
+    TERN_TRY(survey_nodes(m, p->opset_import, p->n_opset_import, p->graph->node, p->graph->n_node));
+    for (size_t i = 0; i < p->n_functions; i++)
+        TERN_TRY(survey_nodes(m, p->functions[i]->opset_import, p->functions[i]->n_opset_import, p->functions[i]->node, p->functions[i]->n_node));
     return TERN_OK;
 }
 
-static bool has_initializer(const Onnx__GraphProto *g, const char *name)
+/* The names of initialisers as a set: some models have as many inputs as weights. */
+static tern_status initializer_names(const Onnx__GraphProto *g, tern__onnx_scope *set)
 {
+    static tern__onnx_value there;
     for (size_t i = 0; i < g->n_initializer; i++)
-        if (g->initializer[i]->name && strcmp(g->initializer[i]->name, name) == 0)
-            return true;
-    return false;
+        TERN_TRY(tern__onnx_bind(set, g->initializer[i]->name, &there));
+    for (size_t i = 0; i < g->n_sparse_initializer; i++)
+        if (g->sparse_initializer[i]->values)
+            TERN_TRY(tern__onnx_bind(set, g->sparse_initializer[i]->values->name, &there));
+    return TERN_OK;
 }
 
 static tern_status list_inputs(tern_onnx *m)
 {
     const Onnx__GraphProto *g = m->proto->graph;
+    tern__onnx_scope set = {0};
     m->inputs = tern__alloc_array(g->n_input, sizeof *m->inputs);
     if (!m->inputs || g->n_input > INT16_MAX || g->n_output > INT16_MAX)
         return tern__fail(TERN_E_NOMEM, "onnx: %zu inputs and %zu outputs", g->n_input, g->n_output);
-    for (size_t i = 0; i < g->n_input; i++) {
-        if (!g->input[i]->name)
-            return tern__fail(TERN_E_CORRUPT, "onnx: input %zu has no name", i);
-        if (!has_initializer(g, g->input[i]->name))
+    tern_status st = initializer_names(g, &set);
+    for (size_t i = 0; i < g->n_input && st == TERN_OK; i++) {
+        if (!*g->input[i]->name)
+            st = tern__fail(TERN_E_CORRUPT, "onnx: input %zu has no name", i);
+        else if (!tern__onnx_lookup(&set, g->input[i]->name))
             m->inputs[m->n_inputs++] = g->input[i];
     }
-    for (size_t i = 0; i < g->n_output; i++)
-        if (!g->output[i]->name)
-            return tern__fail(TERN_E_CORRUPT, "onnx: output %zu has no name", i);
-    return TERN_OK;
+    for (size_t i = 0; i < g->n_output && st == TERN_OK; i++)
+        if (!*g->output[i]->name)
+            st = tern__fail(TERN_E_CORRUPT, "onnx: output %zu has no name", i);
+    tern__onnx_scope_finish(&set);
+    return st;
 }
 
 static tern_status read_model(tern_onnx *m, const char *path)
@@ -293,6 +310,7 @@ void tern_onnx_get_info(const tern_onnx *m, tern_onnx_info *out)
             elems = t->dims[k] < 0 || (t->dims[k] > 0 && elems > INT64_MAX / 16 / t->dims[k]) ? 0 : elems * t->dims[k];
         if (tern__onnx_dtype(t->data_type, &dtype) != TERN_OK)
             continue;
+        elems = TERN_MIN(elems, (INT64_MAX - out->weight_bytes) / 8); /* a sum that no file can hold stays where it is */
         out->n_parameters += dtype <= TERN_F64 ? elems : 0;
         out->weight_bytes += elems * (int64_t)tern_dtype_size(dtype);
     }

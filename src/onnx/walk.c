@@ -234,6 +234,19 @@ static tern_status bind_weight(tern__onnx_trace *t, tern__onnx_scope *s, const O
     return tern__onnx_bind(s, p->name ? p->name : "", x);
 }
 
+/* Made dense, each time: they are rare, and small in files that have them. */
+static tern_status bind_sparse(tern__onnx_trace *t, tern__onnx_scope *s, const Onnx__SparseTensorProto *p)
+{
+    tern__type type;
+    tern__blob *data;
+    TERN_TRY(tern__onnx_sparse_tensor(t->m->file, p, &type, &data));
+    tern__onnx_value *x = tern__onnx_new(t);
+    if (x)
+        tern__onnx_become_data(x, &type, data);
+    tern__blob_release(data);
+    return x ? tern__onnx_bind(s, p->values->name ? p->values->name : "", x) : tern__fail(TERN_E_NOMEM, "onnx: a value");
+}
+
 static tern_status bind_weights(tern__onnx_trace *t, tern__onnx_scope *s, const Onnx__GraphProto *g)
 {
     for (size_t i = 0; i < g->n_initializer; i++) {
@@ -241,8 +254,8 @@ static tern_status bind_weights(tern__onnx_trace *t, tern__onnx_scope *s, const 
         if (st != TERN_OK)
             return tern__fail_in(st, "initializer \"%s\"", g->initializer[i]->name ? g->initializer[i]->name : "");
     }
-    if (g->n_sparse_initializer > 0)
-        return tern__fail(TERN_E_UNSUPPORTED, "the graph has %zu sparse initializers", g->n_sparse_initializer);
+    for (size_t i = 0; i < g->n_sparse_initializer; i++)
+        TERN_TRY(bind_sparse(t, s, g->sparse_initializer[i]));
     return TERN_OK;
 }
 
