@@ -85,6 +85,13 @@ typedef struct tern_onnx_graph_params {
     const tern_onnx_dim *dims;       /* NULL: none given. A dimension that is not given is 1. */
     const tern_shape *input_shapes;  /* one per input, instead of what the model says; NULL: as it says */
     bool variables;                  /* floating-point weights become trainable variables by their names, else constants */
+    /* For training; all need `variables`. */
+    bool training;                   /* batch normalisation uses the batch's statistics and keeps the running ones, dropout drops */
+    const char *freeze;              /* patterns (* ? [ ]) of weights that do not learn, separated by commas; NULL: all learn */
+    int64_t classes;                 /* the last Gemm, MatMul or Conv gets fresh weights for so many outputs; 0: stays as it is */
+    uint64_t seed;                   /* of the fresh weights */
+    int64_t batch;                   /* leading extent of every input, and of constant reshapes that begin with 1; 0: as the model says */
+    bool scores;                     /* an output that is a softmax gives what goes into it */
 } tern_onnx_graph_params;
 /* The whole model as a graph with these shapes, all loops unrolled. TERN_E_UNSUPPORTED names the first operator that Tern lacks, or the
  * first place where control or a shape depends on what only a run knows: such models run through tern_onnx_session. p may be NULL. */

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "onnx/retrain.h"
 #include "ops/common.h"
+#include "train/train.h"
 
 /* --- Activations inside FusedConv and FusedGemm --- */
 
@@ -189,12 +191,31 @@ static tern_status read_ratio(tern__onnx_node *n, double *ratio)
     return TERN_OK;
 }
 
+/* In a graph that trains the model: whatever an exporter wrote for inference, and another mask in every step. */
+static tern_status drop_in_training(tern__onnx_node *n)
+{
+    double ratio = tern__onnx_attr_float(n, "ratio", 0.5);
+    if (n->opset >= 12)
+        TERN_TRY(read_scalar(n, 1, 0.5, &ratio));
+    tern__onnx_attr_ignore(n, "seed");
+    tern__onnx_attr_ignore(n, "is_test");
+    tern__onnx_attr_ignore(n, "consumed_inputs");
+    if (tern__onnx_wants(n, 1))
+        return tern__onnx_fail(n, TERN_E_UNSUPPORTED, "training with a mask that the model uses elsewhere");
+    if (!(ratio >= 0 && ratio < 1))
+        return tern__onnx_fail(n, TERN_E_INVALID, "ratio %g is not in [0, 1)", ratio);
+    const tern_value step = tern__train_number(n->g, TERN__TRAIN_STEP, 0);
+    return tern__onnx_done(n, 0, tern_graph_op2(n->g, "dropout", tern__onnx_in(n, 0), step, TERN_ATTRS(TERN_FLOAT("p", ratio), TERN_INT("seed", own_seed(n)))));
+}
+
 static tern_status dropout(tern__onnx_node *n)
 {
     tern_graph *g = n->g;
     double ratio = 0;
     TERN_TRY(tern__onnx_need_rank(n, 0, 0, TERN_MAX_RANK));
     TERN_TRY(tern__onnx_need_float(n, 0));
+    if (tern__onnx_trains(n->t))
+        return drop_in_training(n);
     TERN_TRY(read_ratio(n, &ratio));
     const tern_dtype t = tern__onnx_type(n, 0)->dtype;
     const tern_shape s = *tern__onnx_shape(n, 0);

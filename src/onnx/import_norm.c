@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "onnx/import_nn.h"
+#include "onnx/retrain.h"
 #include "ops/norm.h"
 
 /* The wider of two element types: computations are done in it. */
@@ -114,6 +115,23 @@ static void set_statistics(tern__onnx_node *n, tern_value mean, tern_value var)
     }
 }
 
+/* In a graph that trains the model: unless its scale is frozen, the layer is retrained with the rest. */
+static bool learns(const tern__onnx_node *n)
+{
+    return tern__onnx_trains(n->t) && n->in[SCALE]->variable && n->in[SCALE]->trainable && n->in[MEAN]->variable && n->in[VAR]->variable;
+}
+
+/* The same, from run to run. */
+static void keep_statistics(tern__onnx_node *n, tern_value mean, tern_value var)
+{
+    const double momentum = tern__onnx_attr_float(n, "momentum", 0.9);
+    const tern_value batch[2] = {mean, var};
+    for (int i = 0; i < 2; i++) {
+        tern_value now = tern__onnx_in(n, MEAN + i);
+        tern_graph_assign(n->g, now, tern__add(n->g, tern__mul_scalar(n->g, now, momentum), tern__mul_scalar(n->g, batch[i], 1 - momentum)));
+    }
+}
+
 /* Any types, either form of statistics, any eps. */
 static tern_status general_batch_norm(tern__onnx_node *n, bool spatial, bool training, double eps)
 {
@@ -139,7 +157,7 @@ static tern_status general_batch_norm(tern__onnx_node *n, bool spatial, bool tra
 tern_status tern__onnx_batch_norm(tern__onnx_node *n)
 {
     TERN_TRY(need_inputs(n, SCALE, VAR, 2));
-    const bool spatial = tern__onnx_attr_int(n, "spatial", 1) != 0, training = trains(n);
+    const bool spatial = tern__onnx_attr_int(n, "spatial", 1) != 0, learning = learns(n), training = learning || trains(n);
     const double eps = tern__onnx_attr_float(n, "epsilon", 1e-5);
     tern__onnx_attr_ignore(n, "consumed_inputs");
     tern__onnx_attr_ignore(n, "momentum");
@@ -150,14 +168,18 @@ tern_status tern__onnx_batch_norm(tern__onnx_node *n)
             if (tern__onnx_wants(n, i))
                 return tern__onnx_fail(n, TERN_E_INVALID, "output %d is wanted, but it is one of training", i);
     if (!spatial || !all_alike(n) || !(eps > 0))
-        return general_batch_norm(n, spatial, training, eps);
+        return learning ? tern__onnx_fail(n, TERN_E_UNSUPPORTED, "training its statistics needs parameters of one type for each channel")
+                        : general_batch_norm(n, spatial, training, eps);
     tern_value in[5], y[3];
     for (int i = X; i <= VAR; i++)
         in[i] = tern__onnx_in(n, i);
     if (!training)
         return tern__onnx_done(n, 0, tern_graph_add(n->g, "batch_norm_infer", in, 5, TERN_ATTRS(TERN_FLOAT("eps", eps))));
     tern_graph_add_n(n->g, "batch_norm", in, 3, TERN_ATTRS(TERN_FLOAT("eps", eps)), y, 3);
-    set_statistics(n, y[1], y[2]);
+    if (learning)
+        keep_statistics(n, y[1], y[2]);
+    else
+        set_statistics(n, y[1], y[2]);
     return tern__onnx_done(n, 0, y[0]);
 }
 

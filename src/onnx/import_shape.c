@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "onnx/model.h"
+#include "onnx/retrain.h"
 #include "onnx/trace.h"
 
 /* --- Shared with the importers of index operators ----------------------------------------------------------------- */
@@ -128,8 +129,11 @@ static tern_status target_shape(tern__onnx_node *n, const int64_t *want, int cou
     int64_t list[TERN_MAX_RANK], elems = tern__elems(in), rest;
     if (count > TERN_MAX_RANK)
         return tern__onnx_fail(n, TERN_E_UNSUPPORTED, "a shape of %d axes; %d are possible", count, TERN_MAX_RANK);
+    /* A model written for a batch of one, made for another. */
+    const int64_t batch = tern__onnx_batch(n->t);
+    const bool rebatch = batch > 1 && count > 0 && want[0] == 1 && in->rank > 0 && in->dim[0] == batch;
     for (int i = 0; i < count; i++) {
-        list[i] = want[i];
+        list[i] = i == 0 && rebatch ? batch : want[i];
         if (want[i] == 0 && !allow_zero) {
             if (i >= in->rank)
                 return tern__onnx_fail(n, TERN_E_SHAPE, "0 at axis %d of %s copies an extent that %s does not have", i, tern__ints_text(want, count, a),

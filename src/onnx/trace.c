@@ -1,5 +1,5 @@
 /* Values of a trace: what they stand for, bringing them into the graph, knowing their elements, and cutting the graph. */
-#include "onnx/trace.h"
+#include "onnx/retrain.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +25,7 @@ void tern__onnx_trace_finish(tern__onnx_trace *t)
     tern__free(t->blocks);
     tern__free(t->inputs);
     tern__free(t->input_values);
+    tern__onnx_overrides_finish(t);
     *t = (tern__onnx_trace){0};
 }
 

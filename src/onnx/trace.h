@@ -51,10 +51,19 @@ typedef struct tern__onnx_scope {
     int n_pins;
 } tern__onnx_scope;
 
+/* Stands in for an initialiser of the model. */
+typedef struct tern__onnx_override {
+    const Onnx__TensorProto *of;
+    tern__type type;
+    tern__blob *data;
+} tern__onnx_override;
+
 typedef struct tern__onnx_trace {
     tern_onnx *m;
     const tern__onnx_runner *runner; /* NULL: whole mode */
-    bool variables;
+    const tern_onnx_graph_params *params; /* whole mode */
+    tern__onnx_override *overrides;
+    int n_overrides;
     tern_graph *g;
     int part;
     tern__onnx_ref *inputs;          /* slots that are inputs of this part's graph, in order */

@@ -1,5 +1,5 @@
 /* Walking bodies: scopes of names, subgraphs, functions, and calling each node's handler. */
-#include "onnx/trace.h"
+#include "onnx/retrain.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -226,7 +226,13 @@ static tern_status bind_weight(tern__onnx_trace *t, tern__onnx_scope *s, const O
 {
     tern__type type;
     tern__blob *data;
-    TERN_TRY(tern__onnx_weight_of(t->m, p, &type, &data));
+    const tern__onnx_override *o = tern__onnx_override_of(t, p);
+    if (o) {
+        type = o->type;
+        data = o->data;
+    } else {
+        TERN_TRY(tern__onnx_weight_of(t->m, p, &type, &data));
+    }
     tern__onnx_value *x = tern__onnx_new(t);
     if (!x)
         return tern__fail(TERN_E_NOMEM, "onnx: a value");
@@ -331,25 +337,6 @@ static tern_status call_function(tern__onnx_node *n, const Onnx__FunctionProto *
     return st;
 }
 
-/* Weights that training would change: floating point, and more than one number (those are bounds, scales, factors). */
-static void name_variables(tern__onnx_trace *t, tern__onnx_scope *s, const Onnx__GraphProto *g)
-{
-    for (size_t i = 0; t->variables && i < g->n_initializer; i++) {
-        tern__onnx_value *x = tern__onnx_lookup(s, g->initializer[i]->name);
-        if (!x || !tern__dtype_is(x->type.dtype, TERN__T_FLOAT) || tern__elems(&x->type.shape) < 2)
-            continue;
-        x->variable = g->initializer[i]->name;
-        x->trainable = true;
-    }
-    /* Running statistics are kept by batch normalisation itself. */
-    for (size_t i = 0; t->variables && i < g->n_node; i++)
-        for (size_t k = 3; strcmp(g->node[i]->op_type, "BatchNormalization") == 0 && k < 5 && k < g->node[i]->n_input; k++) {
-            tern__onnx_value *x = tern__onnx_lookup(s, g->node[i]->input[k]);
-            if (x)
-                x->trainable = false;
-        }
-}
-
 tern_status tern__onnx_walk_model(tern__onnx_trace *t, tern__onnx_value *const *in, tern__onnx_value **out)
 {
     const Onnx__GraphProto *g = t->m->proto->graph;
@@ -358,7 +345,7 @@ tern_status tern__onnx_walk_model(tern__onnx_trace *t, tern__onnx_value *const *
     if (st == TERN_OK)
         st = bind_weights(t, &s, g);
     if (st == TERN_OK)
-        name_variables(t, &s, g);
+        tern__onnx_mark_variables(t, &s, g);
     for (int i = 0; i < t->m->n_inputs && st == TERN_OK; i++)
         st = tern__onnx_bind(&s, t->m->inputs[i]->name, in[i]);
     if (st == TERN_OK)

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "onnx/trace.h"
+#include "onnx/retrain.h"
 
 static tern_status extent_of(const tern_onnx_port *p, int axis, const tern_onnx_dim *dims, int64_t *out)
 {
@@ -24,6 +24,8 @@ static tern_status graph_input(tern__onnx_trace *t, int i, const tern_onnx_graph
     tern_shape s = {.rank = port.rank};
     for (int k = 0; k < port.rank; k++)
         TERN_TRY(extent_of(&port, k, p->dims, &s.dim[k]));
+    if (p->batch > 0 && s.rank > 0)
+        s.dim[0] = p->batch;
     if (p->input_shapes)
         s = p->input_shapes[i];
     *out = tern__onnx_new(t);
@@ -38,7 +40,8 @@ static tern_status graph_outputs(tern__onnx_trace *t, tern__onnx_value **out)
     for (int i = 0; i < tern_onnx_n_outputs(t->m); i++) {
         if (out[i]->kind != TERN__ONNX_TENSOR)
             return tern__fail(TERN_E_UNSUPPORTED, "output \"%s\" is no tensor, so the model has no single graph", t->m->proto->graph->output[i]->name);
-        tern_graph_output(t->g, t->m->proto->graph->output[i]->name, tern__onnx_use(t, out[i]));
+        tern_value v = tern__onnx_use(t, out[i]);
+        tern_graph_output(t->g, t->m->proto->graph->output[i]->name, t->params->scores ? tern__onnx_before_softmax(t->g, v) : v);
     }
     return tern_graph_check(t->g);
 }
@@ -63,7 +66,9 @@ tern_status tern_onnx_graph(tern_onnx *m, const tern_onnx_graph_params *p, tern_
     p = p ? p : &none;
     tern__onnx_trace t;
     tern_status st = tern__onnx_trace_begin(&t, m, NULL);
-    t.variables = p->variables;
+    t.params = p;
+    if (st == TERN_OK)
+        st = tern__onnx_new_head(&t);
     if (st == TERN_OK)
         st = trace_whole(&t, p);
     if (st == TERN_OK) {
