@@ -145,8 +145,8 @@ typedef struct cli_tolerance {
     bool type_only;   /* the elements are random by nature: kind, dtype and shape must agree, no more */
     bool some_dropped;/* zero on one side where the other has a number is no difference: what a dropout drops is random */
 } cli_tolerance;
-/* Kind, dtype, shape, then elements: floats within atol + rtol * |wanted|, NaN like NaN, infinities by sign; everything else exactly. False: the
- * difference in words, "element 3 is 1.5, not 1.25 ...". Sequences item by item. */
+/* Kind, dtype, shape, then elements: floats within atol + rtol * |wanted| (bf16: a neighbouring number at least), NaN like NaN, infinities by
+ * sign; everything else exactly. False: the difference in words, "element 3 is 1.5, not 1.25 ...". Sequences item by item. */
 bool cli_values_agree(const tern_onnx_value *got, const tern_onnx_value *wanted, const cli_tolerance *tol, char *why, size_t size);
 
 /* --- json.c: a writer that cannot produce an invalid document, and a finder of numbers in the documents it wrote --- */

@@ -387,7 +387,7 @@ int cli_test(const cli *c, int argc, char **argv)
     const cli_usage usage = {
         .command = "test", .synopsis = "DIR... [options]", .options = options, .n_plain = &n_dirs, .positional_name = "DIR",
         .about = "Runs test cases in ONNX's own layout: DIR/model.onnx with DIR/test_data_set_*/input_*.pb and output_*.pb. A folder without a model is "
-                 "searched for cases. Type, shape and elements must agree: floats within the tolerances, NaN with NaN, infinities by sign, whole "
+                 "searched for cases. Type, shape and elements must agree: floats within the tolerances (bf16 within its own last place), NaN with NaN, infinities by sign, whole "
                  "numbers exactly. Outputs that are random by nature are compared in type and shape, and the case says so. A model that needs an "
                  "operator Tern lacks is skipped and the operator named. Ends with 1 if a case failed.",
     };

@@ -104,13 +104,13 @@ static bool differ(char *why, size_t size, const char *fmt, ...)
     return false;
 }
 
-static bool close_enough(double got, double wanted, const cli_tolerance *tol)
+static bool close_enough(double got, double wanted, double rtol, const cli_tolerance *tol)
 {
     if (isnan(wanted) || isnan(got))
         return isnan(wanted) && isnan(got);
     if (isinf(wanted) || isinf(got))
         return wanted == got;
-    return fabs(got - wanted) <= tol->atol + tol->rtol * fabs(wanted);
+    return fabs(got - wanted) <= tol->atol + rtol * fabs(wanted);
 }
 
 /* Where shapes agree: the first element that differs and how many do. */
@@ -119,11 +119,13 @@ static bool elements_agree(const tern_tensor *got, const tern_tensor *wanted, co
     size_t n = tern_tensor_elems(got), wrong = 0, first = 0, width = tern_dtype_size(tern_tensor_dtype(got));
     const char *a = tern_tensor_data(got), *b = tern_tensor_data(wanted);
     bool real = is_float(tern_tensor_dtype(got));
+    /* bfloat16 has 8 bits: a neighbour is up to 2^-7 away, and a number that falls between two may have been cut or rounded. */
+    double rtol = tern_tensor_dtype(got) == TERN_BF16 && tol->rtol < 0x1p-7 ? 0x1p-7 : tol->rtol;
     for (size_t i = 0; i < n; i++) {
         if (!memcmp(a + i * width, b + i * width, width)) /* 64-bit integers do not all fit a double */
             continue;
         double x = cli_element(got, i), y = cli_element(wanted, i);
-        if ((real && close_enough(x, y, tol)) || (tol->some_dropped && (x == 0 || y == 0)))
+        if ((real && close_enough(x, y, rtol, tol)) || (tol->some_dropped && (x == 0 || y == 0)))
             continue;
         if (!wrong++)
             first = i;
