@@ -163,6 +163,7 @@ static inline void onnx_row_save(onnx_row_run *r, const char *path)
     m = onnx_model(&g, r->row->opset);
     onnx_opset(&m, "ai.onnx.preview.training", 1);
     onnx_opset(&m, "ai.onnx.ml", 1);
+    onnx_opset(&m, "com.microsoft", 1);
     onnx_write(&m, path);
 }
 
