@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/fault.h"
 #include "base/status.h"
+#include "graph/interpret.h"
 #include "onnx/proto.h"
 #include <tern/onnx.h>
 
@@ -611,7 +612,7 @@ static void test_many(void **state)
     for (int i = 0; i < 1000000; i++)
         onnx_put_bytes(&g, 1, "", 0);
     onnx_message m = onnx_model(&g, 17);
-    expect_refused(&m, TERN_E_UNSUPPORTED, "500000 nodes");
+    expect_refused(&m, TERN_E_UNSUPPORTED, "250000 nodes");
     for (int i = 0; i < 4000000; i++)
         onnx_put_bytes(&g, 11, "", 0);
     m = onnx_model(&g, 17);
@@ -630,6 +631,123 @@ static void test_files(void **state)
     put_file(sample_path("text.onnx"), "this is no model", 16);
     assert_int_equal(tern__onnx_file_open(sample_path("text.onnx"), &f), TERN_E_CORRUPT);
     assert_non_null(strstr(tern_last_error(), "text.onnx"));
+}
+
+/* --- In graphs --------------------------------------------------------------------------------------------------- */
+
+/* The graph that the file becomes, evaluated for one input x; y gets n floats. */
+static tern_status evaluate(onnx_message *m, const float *x, float *y, int n)
+{
+    onnx_write(m, sample_path("g.onnx"));
+    tern_onnx *model = NULL;
+    tern_graph *g = NULL;
+    tern__interp it = {0};
+    tern_status st = tern_onnx_load(sample_path("g.onnx"), &model);
+    if (st == TERN_OK)
+        st = tern_onnx_graph(model, NULL, &g);
+    if (st == TERN_OK)
+        st = tern__interp_init(&it, g);
+    if (st == TERN_OK) {
+        tern__array in = {.type = g->values[g->inputs[0]].type, .data = (void *)(uintptr_t)x};
+        st = tern__interp_run(&it, &in);
+        if (st == TERN_OK)
+            memcpy(y, tern__interp_output(&it, 0)->data, (size_t)n * sizeof *y);
+        tern__interp_finish(&it);
+    }
+    tern_graph_destroy(g);
+    tern_onnx_destroy(model);
+    return st;
+}
+
+static void test_sparse_initializer(void **state)
+{
+    (void)state;
+    const float x[] = {1, 2, 3, 4, 5, 6};
+    float y[6];
+    onnx_message g = {0}, n = onnx_node("Add", "x w", "y");
+    onnx_message s = sparse(2, (float[]){5, 7}, 1, (int64_t[]){2}, (int64_t[]){1, 5}, 2, (int64_t[]){2, 3});
+    onnx_put_message(&g, 15, &s);
+    onnx_input(&g, "x", ONNX_FLOAT, 2, (int64_t[]){2, 3});
+    onnx_input(&g, "w", ONNX_FLOAT, 2, (int64_t[]){2, 3}); /* listed, as weights once had to be */
+    onnx_output(&g, "y", ONNX_FLOAT);
+    onnx_add(&g, &n);
+    onnx_message m = onnx_model(&g, 17);
+    if (evaluate(&m, x, y, 6) != TERN_OK)
+        fail_msg("%s", tern_last_error());
+    assert_memory_equal(y, ((float[]){1, 7, 3, 4, 5, 13}), sizeof y);
+}
+
+/* local:F is LeakyRelu, whose alpha is a quarter where the call does not say. */
+static void test_function_defaults(void **state)
+{
+    (void)state;
+    for (int given = 0; given < 2; given++) {
+        const float x[] = {-8, 4};
+        float y[2];
+        onnx_message g = {0}, n = onnx_node("local:F", "x", "y"), fn = {0}, body = onnx_node("LeakyRelu", "a", "b"), alpha = {0};
+        if (given)
+            onnx_attr_float(&n, "alpha", 0.5f);
+        onnx_input(&g, "x", ONNX_FLOAT, 1, (int64_t[]){2});
+        onnx_output(&g, "y", ONNX_FLOAT);
+        onnx_add(&g, &n);
+        onnx_message m = onnx_model(&g, 17);
+        onnx_opset(&m, "local", 1);
+        onnx_put_text(&fn, 1, "F");
+        onnx_put_text(&fn, 10, "local");
+        onnx_put_text(&fn, 4, "a");
+        onnx_put_text(&fn, 5, "b");
+        onnx_attr_ref(&body, "alpha", 1, "alpha");
+        onnx_put_message(&fn, 7, &body);
+        onnx_opset(&fn, "", 17);
+        onnx_put_text(&alpha, 1, "alpha");
+        onnx_put_float(&alpha, 2, 0.25f);
+        onnx_put_int(&alpha, 20, 1);
+        onnx_put_message(&fn, 11, &alpha);
+        onnx_put_message(&m, 25, &fn);
+        if (evaluate(&m, x, y, 2) != TERN_OK)
+            fail_msg("%s", tern_last_error());
+        assert_true(y[0] == (given ? -4.0f : -2.0f) && y[1] == 4);
+    }
+}
+
+static void expect_no_graph(onnx_message *g, tern_status st, const char *word)
+{
+    const float x[] = {0, 0};
+    float y[2];
+    onnx_message m = onnx_model(g, 17);
+    tern_status got = evaluate(&m, x, y, 2);
+    if (got != st || !strstr(tern_last_error(), word))
+        fail_msg("%s, \"%s\" where %s with \"%s\" was due", tern_status_name(got), tern_last_error(), tern_status_name(st), word);
+}
+
+static void test_wrong_graphs(void **state)
+{
+    (void)state;
+    static const char *const nodes[][2][3] = {
+        {{"Add", "x b", "a"}, {"Relu", "a", "b"}},   /* a cycle */
+        {{"Relu", "x", "b"}, {"Neg", "x", "b"}},     /* a name twice */
+        {{"Relu", "x", "b"}, {"Relu", "b", "x"}},    /* an input's name */
+        {{"Relu", "x", "c"}, {"Relu", "x", "a"}},    /* an output that nobody makes */
+    };
+    static const char *const words[] = {"made by no node", "another value", "another value", "made by no node"};
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+        onnx_message g = {0};
+        onnx_input(&g, "x", ONNX_FLOAT, 1, (int64_t[]){2});
+        onnx_output(&g, "b", ONNX_FLOAT);
+        for (int k = 0; k < 2; k++) {
+            onnx_message n = onnx_node(nodes[i][k][0], nodes[i][k][1], nodes[i][k][2]);
+            onnx_add(&g, &n);
+        }
+        expect_no_graph(&g, TERN_E_CORRUPT, words[i]);
+    }
+    onnx_message g = {0};
+    for (int i = 0; i < 5000; i++) {
+        char op[16];
+        snprintf(op, sizeof op, "Op%d", i);
+        onnx_message n = onnx_node(op, "x", "y");
+        onnx_add(&g, &n);
+    }
+    expect_no_graph(&g, TERN_E_UNSUPPORTED, "different operators");
 }
 
 /* --- Test data --------------------------------------------------------------------------------------------------- */
@@ -771,6 +889,7 @@ int main(void)
         cmocka_unit_test(test_sparse), cmocka_unit_test(test_external), cmocka_unit_test(test_external_tricks),
         cmocka_unit_test(test_messages), cmocka_unit_test(test_cut_short), cmocka_unit_test(test_changed_bytes),
         cmocka_unit_test(test_wrong_messages), cmocka_unit_test(test_nesting), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_sparse_initializer), cmocka_unit_test(test_function_defaults), cmocka_unit_test(test_wrong_graphs),
         cmocka_unit_test(test_files), cmocka_unit_test(test_values), cmocka_unit_test(test_save), cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests_name("onnx_proto", tests, setup, teardown);

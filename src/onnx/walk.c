@@ -178,6 +178,14 @@ static tern_status count_walked(tern__onnx_trace *t)
     return tern__fail(TERN_E_UNSUPPORTED, "more than %d nodes with all loops unrolled", MAX_WALKED);
 }
 
+/* A name means one thing in a body. */
+static tern_status bind_new(tern__onnx_scope *s, const char *name, tern__onnx_value *x)
+{
+    if (s->cap_names && place(s, name)->name)
+        return tern__fail(TERN_E_CORRUPT, "its output \"%s\" has the name of another value", name);
+    return tern__onnx_bind(s, name, x);
+}
+
 static tern_status walk_node(tern__onnx_trace *t, tern__onnx_scope *s, const Onnx__NodeProto *p)
 {
     TERN_TRY(count_walked(t));
@@ -198,10 +206,11 @@ static tern_status walk_node(tern__onnx_trace *t, tern__onnx_scope *s, const Onn
         st = handle(&n);
     for (int i = 0; i < n.n_out && st == TERN_OK; i++)
         if (n.out[i])
-            st = tern__onnx_bind(s, p->output[i], n.out[i]);
+            st = bind_new(s, p->output[i], n.out[i]);
     tern__free(n.in);
     char text[160];
-    return st == TERN_OK ? st : tern__fail_in(st, "%s", node_text(p, text));
+    /* Bodies deep inside each other name the inner nodes only: the reason comes last, and must not be cut off. */
+    return st == TERN_OK || strlen(tern_last_error()) > 300 ? st : tern__fail_in(st, "%s", node_text(p, text));
 }
 
 /* --- Bodies ------------------------------------------------------------------------------------------------------ */

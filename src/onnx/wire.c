@@ -10,7 +10,7 @@
 
 enum {
     MAX_DEPTH = 128,     /* messages inside messages: subgraphs take three levels each */
-    MAX_NODES = 500000,
+    MAX_NODES = 250000,
     SMALL_FILE = 64 << 20, /* unpacked messages may always take this much */
     GROWTH = 8,          /* and beyond it so many times the bytes they are made of */
     LENGTH_BYTES = 5,    /* lengths are written with a fixed width, so that they can be filled in later */
