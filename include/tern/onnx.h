@@ -91,7 +91,7 @@ typedef struct tern_onnx_graph_params {
     int64_t classes;                 /* the last Gemm, MatMul or Conv gets fresh weights for so many outputs; 0: stays as it is */
     uint64_t seed;                   /* of the fresh weights */
     int64_t batch;                   /* leading extent of every input, and of constant reshapes that begin with 1; 0: as the model says */
-    bool scores;                     /* an output that is a softmax gives what goes into it */
+    bool scores;                     /* an output that is a softmax gives what goes into it, and one of [N, C, 1, 1] is made [N, C] */
 } tern_onnx_graph_params;
 /* The whole model as a graph with these shapes, all loops unrolled. TERN_E_UNSUPPORTED names the first operator that Tern lacks, or the
  * first place where control or a shape depends on what only a run knows: such models run through tern_onnx_session. p may be NULL. */

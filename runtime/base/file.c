@@ -478,7 +478,8 @@ tern_status tern__dir_create(const char *path, unsigned mode)
     return st;
 }
 
-tern_status tern__dir_each(const char *dir, void (*fn)(void *user, const char *name, int64_t size_bytes), void *user)
+/* Entries of one kind (a file type of stat); links are none. */
+static tern_status each_entry(const char *dir, mode_t kind, void (*fn)(void *user, const char *name, int64_t size_bytes), void *user)
 {
     DIR *d = injected(EIO) ? NULL : opendir(dir);
     if (!d)
@@ -493,9 +494,19 @@ tern_status tern__dir_each(const char *dir, void (*fn)(void *user, const char *n
         }
         struct stat sb;
         /* An entry may vanish between the two calls when another process cleans up. */
-        if (fstatat(dirfd(d), e->d_name, &sb, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(sb.st_mode))
+        if (fstatat(dirfd(d), e->d_name, &sb, AT_SYMLINK_NOFOLLOW) == 0 && (sb.st_mode & S_IFMT) == kind)
             fn(user, e->d_name, (int64_t)sb.st_size);
     }
     closedir(d);
     return st;
+}
+
+tern_status tern__dir_each(const char *dir, void (*fn)(void *user, const char *name, int64_t size_bytes), void *user)
+{
+    return each_entry(dir, S_IFREG, fn, user);
+}
+
+tern_status tern__dir_each_folder(const char *dir, void (*fn)(void *user, const char *name, int64_t size_bytes), void *user)
+{
+    return each_entry(dir, S_IFDIR, fn, user);
 }

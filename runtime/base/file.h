@@ -46,5 +46,7 @@ tern_status tern__file_remove(const char *path);
 tern_status tern__dir_create(const char *path, unsigned mode);
 /* Calls fn for each regular file directly in dir; missing directory: no calls, TERN_OK. */
 tern_status tern__dir_each(const char *dir, void (*fn)(void *user, const char *name, int64_t size_bytes), void *user);
+/* The same for folders; "." and ".." are among them, size_bytes means nothing. */
+tern_status tern__dir_each_folder(const char *dir, void (*fn)(void *user, const char *name, int64_t size_bytes), void *user);
 
 #endif

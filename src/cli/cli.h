@@ -65,6 +65,7 @@ typedef struct cli_usage {
     const cli_option *options;
     const char **positional; /* receives the one plain argument; NULL when the command takes none */
     const char *positional_name;
+    bool may_lack_positional;
     int *n_plain;            /* where the command takes one or more instead: how many; they are moved to the front of argv */
 } cli_usage;
 
@@ -200,6 +201,9 @@ typedef struct fit_params {
     uint64_t seed;
     bool cosine;           /* the learning rate follows half a cosine down to nothing */
     bool augment;          /* mirror half of the images */
+    tern_onnx *onnx;       /* the network is this model, not a named one */
+    const char *freeze;    /* patterns of weights that do not learn */
+    int64_t classes;       /* a new head for so many, 0: the model's own */
 } fit_params;
 
 /* Something seen every few steps, and after each epoch. */

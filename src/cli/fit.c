@@ -15,9 +15,11 @@ typedef struct fit {
     const tern_dataset *data, *test;
     fit_result *out;
     tern_graph *step_graph, *test_graph;
+    int n_outputs, loss_at, scores_at; /* of the training graph */
     tern_store *store;
     tern_session *step;
     tern_tensor *x, *y, *loss, *scores;
+    tern_tensor **results; /* n_outputs of them, those two at their places */
     float *pixels;
     int32_t *labels;
     int64_t *order;
@@ -26,8 +28,45 @@ typedef struct fit {
     cli_progress progress;
 } fit;
 
+/* An ONNX model as a graph for a batch of the data's images; batch 0: for as many as the model says. */
+static tern_status graph_of_model(const fit *f, int64_t batch, bool training, tern_graph **out)
+{
+    const tern_dataset *d = f->data;
+    tern_shape images = {4, {batch, d->channels, d->height, d->width}};
+    tern_onnx_graph_params p = {.variables = true, .training = training, .freeze = f->p->freeze, .classes = f->p->classes, .seed = f->p->seed};
+    if (batch > 0) {
+        p.input_shapes = &images;
+        p.batch = batch;
+        p.scores = true;
+    }
+    return tern_onnx_graph(f->p->onnx, &p, out);
+}
+
+/* The model's outputs stay outputs; its scores and the loss come after them. */
+static tern_status build_model_step(fit *f)
+{
+    tern_status st = graph_of_model(f, f->p->batch, true, &f->step_graph);
+    if (st != TERN_OK)
+        return st;
+    tern_graph *g = f->step_graph;
+    tern_shape labels = {1, {f->p->batch}};
+    tern_nn nn = {g, f->p->seed};
+    f->scores_at = 0;
+    f->loss_at = tern_graph_n_outputs(g);
+    f->n_outputs = f->loss_at + 1;
+    tern_value loss = tern_nn_cross_entropy(&nn, tern_graph_output_value(g, 0), tern_graph_input(g, "label", TERN_I32, &labels, 0));
+    tern_graph_output(g, "loss", loss);
+    tern_optimizer o = {.name = f->p->optimizer, .lr = f->p->lr, .weight_decay = f->p->weight_decay};
+    st = tern_graph_check(g);
+    return st == TERN_OK ? tern_graph_minimize(g, loss, &o) : st;
+}
+
 static tern_status build_step_graph(fit *f)
 {
+    f->n_outputs = 2;
+    f->scores_at = 1;
+    if (f->p->onnx)
+        return build_model_step(f);
     const tern_dataset *d = f->data;
     tern_shape images = {4, {f->p->batch, d->channels, d->height, d->width}}, labels = {1, {f->p->batch}};
     tern_status st = tern_graph_create(&f->step_graph);
@@ -50,6 +89,8 @@ static tern_status build_step_graph(fit *f)
 static tern_status build_test_graph(fit *f)
 {
     const tern_dataset *d = f->data;
+    if (f->p->onnx)
+        return graph_of_model(f, f->p->batch < f->test->n ? f->p->batch : f->test->n, false, &f->test_graph);
     tern_shape images = {4, {f->p->batch, d->channels, d->height, d->width}};
     tern_status st = tern_graph_create(&f->test_graph);
     if (st != TERN_OK)
@@ -90,6 +131,8 @@ static tern_status open_step(fit *f)
         st = tern_tensor_create(TERN_F32, &scalar, &f->loss);
     if (st == TERN_OK)
         st = tern_tensor_create(TERN_F32, &scores, &f->scores);
+    f->results[f->loss_at] = f->loss;
+    f->results[f->scores_at] = f->scores;
     return st;
 }
 
@@ -168,7 +211,7 @@ static tern_status one_step(fit *f, int64_t i)
         mirror(f);
     tern_status st = f->p->cosine && looking ? set_learning_rate(f) : TERN_OK;
     if (st == TERN_OK)
-        st = tern_session_run(f->step, (tern_tensor *[]){f->x, f->y}, looking ? (tern_tensor *[]){f->loss, f->scores} : NULL);
+        st = tern_session_run(f->step, (tern_tensor *[]){f->x, f->y}, looking ? f->results : NULL);
     if (st != TERN_OK)
         return st;
     f->n_done++;
@@ -203,7 +246,7 @@ static int one_epoch(fit *f, int64_t epoch)
 static int test_epoch(fit *f, int64_t epoch)
 {
     classify_result r;
-    int code = classify_run(f->device, f->test_graph, f->store, f->test, 500, &r);
+    int code = classify_run(f->device, f->test_graph, f->store, f->test, f->p->onnx ? f->p->batch : 500, &r);
     if (code == CLI_OK) {
         fit_point *p = &f->out->epochs[f->out->n_epochs++];
         *p = (fit_point){(double)epoch + 1, r.loss, (double)r.n_right / (double)r.n};
@@ -252,16 +295,42 @@ static int train(fit *f)
     return code;
 }
 
+/* The network with its trained weights: a named one for any batch, an ONNX model for the shapes it came with. */
+static tern_status save_network(fit *f)
+{
+    tern_graph *own = NULL, *g = f->test_graph;
+    tern_status st = f->p->onnx ? graph_of_model(f, 0, false, &own) : TERN_OK;
+    if (own)
+        g = own;
+    if (st == TERN_OK)
+        st = tern_store_into_graph(f->store, g);
+    if (st == TERN_OK)
+        st = cli_has_suffix(f->p->save, ".onnx") ? tern_onnx_save(g, f->p->save) : tern_model_save(g, f->p->save);
+    tern_graph_destroy(own);
+    return st;
+}
+
 static tern_status save(fit *f)
 {
-    tern_status st = TERN_OK;
-    if (f->p->save)
-        st = tern_store_into_graph(f->store, f->test_graph);
-    if (st == TERN_OK && f->p->save)
-        st = tern_model_save(f->test_graph, f->p->save);
+    tern_status st = f->p->save ? save_network(f) : TERN_OK;
     if (st == TERN_OK && f->p->trace)
         st = tern_session_trace(f->step, f->p->trace);
     return st;
+}
+
+/* A number for each class and image is what the loss needs. */
+static int check_scores(const fit *f)
+{
+    tern_dtype dtype;
+    tern_shape s;
+    char type[176];
+    tern_status st = tern_graph_value_info(f->step_graph, tern_graph_output_value(f->step_graph, f->scores_at), &dtype, &s);
+    if (st != TERN_OK)
+        return cli_fail(st, f->p->model);
+    if (dtype == TERN_F32 && s.rank == 2 && s.dim[0] == f->p->batch && s.dim[1] == f->data->n_classes)
+        return CLI_OK;
+    return cli_error(CLI_FAILED, "the network gives %s, but the data set has %lld classes%s", cli_type(dtype, &s, type), (long long)f->data->n_classes,
+                     f->p->onnx ? "; --replace-head N makes its last layer anew" : "");
 }
 
 static int prepare(fit *f)
@@ -273,6 +342,11 @@ static int prepare(fit *f)
     tern_status st = build_step_graph(f);
     if (st == TERN_OK)
         st = build_test_graph(f);
+    int code = st == TERN_OK ? check_scores(f) : CLI_OK;
+    if (code != CLI_OK)
+        return code;
+    if (st == TERN_OK && !(f->results = cli_alloc((size_t)f->n_outputs, sizeof(tern_tensor *))))
+        return CLI_FAILED;
     if (st == TERN_OK)
         st = open_step(f);
     if (st != TERN_OK)
@@ -306,6 +380,7 @@ int fit_run(tern_device *d, const fit_params *p, const tern_dataset *data, const
     free(f.pixels);
     free(f.labels);
     free(f.order);
+    free(f.results);
     return code;
 }
 

@@ -218,7 +218,7 @@ void tern__onnx_overrides_finish(tern__onnx_trace *t)
 
 /* --- Scores rather than probabilities ------------------------------------------------------------------------------ */
 
-tern_value tern__onnx_before_softmax(const tern_graph *g, tern_value v)
+static tern_value before_softmax(const tern_graph *g, tern_value v)
 {
     tern_value at = v;
     for (const tern__node *n = tern__producer(g, at); n; n = tern__producer(g, at)) {
@@ -229,4 +229,15 @@ tern_value tern__onnx_before_softmax(const tern_graph *g, tern_value v)
         at = n->in[0];
     }
     return v;
+}
+
+tern_value tern__onnx_scores(tern_graph *g, tern_value v)
+{
+    v = before_softmax(g, v);
+    tern_shape s = *tern__shape_of(g, v);
+    if (s.rank <= 2)
+        return v;
+    while (s.rank > 2 && s.dim[s.rank - 1] == 1)
+        s.rank--;
+    return s.rank == 2 ? tern__reshape(g, v, &s) : v;
 }

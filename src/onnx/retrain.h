@@ -15,7 +15,7 @@ tern_status tern__onnx_new_head(tern__onnx_trace *t);
 /* What stands in for an initialiser, or NULL. */
 const tern__onnx_override *tern__onnx_override_of(const tern__onnx_trace *t, const Onnx__TensorProto *p);
 void tern__onnx_overrides_finish(tern__onnx_trace *t);
-/* The operand of the softmax that v is, or v. */
-tern_value tern__onnx_before_softmax(const tern_graph *g, tern_value v);
+/* The operand of the softmax that v is, or v; without trailing axes of one element. */
+tern_value tern__onnx_scores(tern_graph *g, tern_value v);
 
 #endif

@@ -41,7 +41,7 @@ static tern_status graph_outputs(tern__onnx_trace *t, tern__onnx_value **out)
         if (out[i]->kind != TERN__ONNX_TENSOR)
             return tern__fail(TERN_E_UNSUPPORTED, "output \"%s\" is no tensor, so the model has no single graph", t->m->proto->graph->output[i]->name);
         tern_value v = tern__onnx_use(t, out[i]);
-        tern_graph_output(t->g, t->m->proto->graph->output[i]->name, t->params->scores ? tern__onnx_before_softmax(t->g, v) : v);
+        tern_graph_output(t->g, t->m->proto->graph->output[i]->name, t->params->scores ? tern__onnx_scores(t->g, v) : v);
     }
     return tern_graph_check(t->g);
 }

@@ -126,6 +126,7 @@ static tern_status make_dataset(const known *k, tern__idx *images, tern__idx *la
     d->width = images->shape.dim[2];
     d->n_classes = TERN_COUNT(k->classes);
     d->class_names = k->classes;
+    d->std[0] = d->std[1] = d->std[2] = 1;
     d->images = images->data;
     d->labels = labels->data;
     *out = d;
@@ -153,12 +154,23 @@ tern_status tern_dataset_open(const char *spec, tern_split split, tern_dataset *
     return st;
 }
 
+/* Are these the names of a set that the library knows? */
+static bool find_classes(const char *const *names)
+{
+    for (int i = 0; i < TERN_COUNT(sets); i++)
+        if (sets[i].classes == names)
+            return true;
+    return false;
+}
+
 void tern_dataset_close(tern_dataset *d)
 {
     if (!d)
         return;
     tern__free(d->images);
     tern__free(d->labels);
+    if (!find_classes(d->class_names))
+        tern__free((void *)d->class_names); /* the names of folders lie behind their list */
     tern__free(d);
 }
 
@@ -178,11 +190,15 @@ void tern_shuffle(uint64_t seed, uint64_t epoch, int64_t n, int64_t *order)
 
 void tern_dataset_batch(const tern_dataset *d, const int64_t *order, int64_t batch, float *x, int32_t *y)
 {
-    int64_t pixels = d->channels * d->height * d->width;
+    const int64_t area = d->height * d->width, pixels = d->channels * area;
     for (int64_t b = 0; b < batch; b++) {
         const uint8_t *image = d->images + order[b] * pixels;
-        for (int64_t i = 0; i < pixels; i++)
-            x[b * pixels + i] = (float)image[i] / 255.0f;
+        float *to = x + b * pixels;
+        for (int64_t c = 0; c < d->channels; c++) {
+            const float mean = c < 3 ? d->mean[c] : 0, std = c < 3 ? d->std[c] : 1;
+            for (int64_t i = 0; i < area; i++)
+                *to++ = ((float)*image++ / 255.0f - mean) / std;
+        }
         y[b] = d->labels[order[b]];
     }
 }
