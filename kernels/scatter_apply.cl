@@ -6,6 +6,7 @@
 #define HOOK_PARAMS global float *h0, global const float *h1
 #define HOOK_ARGS h0, h1
 #define T float /* register type of y */
+#define IS_FLOAT 1
 #define OUTER 1
 #define EXTENT 100
 #define INNER 16
@@ -19,14 +20,19 @@ static inline float LOAD_UPDATE(uint index, uint inner, HOOK_PARAMS) { return h1
 static inline void STORE(float y, uint extent, uint inner, HOOK_PARAMS) { h0[extent * INNER + inner] = y; }
 #endif
 
+#if IS_FLOAT
+#define IS_NAN(a) ((a) != (a))
+#else
+#define IS_NAN(a) 0
+#endif
 #if REDUCE == 1
 #define COMBINE(a, x) ((a) + (x))
 #elif REDUCE == 2
 #define COMBINE(a, x) ((a) * (x))
 #elif REDUCE == 3 /* a NaN beats every number */
-#define COMBINE(a, x) ((a) < (x) || (a) != (a) ? (a) : (x))
+#define COMBINE(a, x) ((a) < (x) || IS_NAN(a) ? (a) : (x))
 #elif REDUCE == 4
-#define COMBINE(a, x) ((a) > (x) || (a) != (a) ? (a) : (x))
+#define COMBINE(a, x) ((a) > (x) || IS_NAN(a) ? (a) : (x))
 #endif
 
 kernel void KERNEL(global const int *heads, global const int *nexts, HOOK_PARAMS)
@@ -62,3 +68,4 @@ kernel void KERNEL(global const int *heads, global const int *nexts, HOOK_PARAMS
     STORE(acc, DATA_AT, HOOK_ARGS);
 }
 #undef COMBINE
+#undef IS_NAN

@@ -6,6 +6,7 @@
 #define HOOK_PARAMS global float *h0, global long *h1
 #define HOOK_ARGS h0, h1
 #define T float /* register type of values */
+#define IS_FLOAT 1
 #define OUTER 10
 #define EXTENT 100
 #define INNER 16
@@ -20,7 +21,11 @@ static inline void STORE_INDEX(long y, uint outer, uint extent, uint inner, HOOK
 #endif
 
 /* Equal elements of different parts stand in the order of the parts, so the first part wins without looking at places. */
+#if IS_FLOAT
 #define GREATER(a, b) ((a) > (b) || ((a) != (a) && (b) == (b)))
+#else
+#define GREATER(a, b) ((a) > (b))
+#endif
 #if LARGEST
 #define BETTER(a, b) GREATER(a, b)
 #else

@@ -7,6 +7,7 @@
 #define HOOK_PARAMS global const float *h0
 #define HOOK_ARGS h0
 #define T float /* register type of x */
+#define IS_FLOAT 1
 #define OUTER 10
 #define EXTENT 100
 #define INNER 16
@@ -19,7 +20,11 @@ static inline float LOAD_X(uint outer, uint extent, uint inner, HOOK_PARAMS) { r
 #endif
 
 /* A NaN is greater than every number; of equal elements the first one is better. */
+#if IS_FLOAT
 #define GREATER(a, b) ((a) > (b) || ((a) != (a) && (b) == (b)))
+#else
+#define GREATER(a, b) ((a) > (b))
+#endif
 #if LARGEST
 #define BETTER(a, i, b, j) (GREATER(a, b) || (!GREATER(b, a) && (i) < (j)))
 #else

@@ -98,6 +98,7 @@ static tern_status lower_apply(tern__lower *l, const tern__node *n, const view *
     tern__scatter_axes((const int[]){before, v->index_dims, after}, (const char *const[]){"outer", "(uint)index", "inner"}, update_axes, update_at,
                        sizeof update_at);
     tern__kern_define(k, "T", "%s", tern__reg_type(data->dtype));
+    tern__cpu_define(k, "IS_FLOAT", tern__dtype_is(data->dtype, TERN__T_FLOAT));
     /* An empty result still has a kernel, so that its memory is known to the plan; no item gets as far as storing. */
     tern__cpu_define(k, "OUTER", total ? v->m.outer : 0);
     tern__cpu_define(k, "EXTENT", TERN_MAX(v->m.extent, 1));

@@ -51,6 +51,7 @@ static tern__kern *describe(tern__lower *l, const tern__node *n, const lines *v,
 {
     tern__kern *k = tern__lower_kernel(l, template_name);
     tern__kern_define(k, "T", "%s", tern__reg_type(tern__lower_type(l, n->in[0])->dtype));
+    tern__cpu_define(k, "IS_FLOAT", tern__dtype_is(tern__lower_type(l, n->in[0])->dtype, TERN__T_FLOAT));
     tern__cpu_define(k, "OUTER", v->empty ? 0 : v->outer);
     tern__cpu_define(k, "EXTENT", v->extent);
     tern__cpu_define(k, "INNER", v->inner);
