@@ -2,9 +2,10 @@
  *
  *     {"Add", 6, "broadcast=1 axis=0", "f32[2,3] 1 2 3 4 5 6 | f32[2] 10 20", "f32[2,3] 11 12 13 24 25 26"},
  *
- * Attributes: name=3 (integer), name=0.5 (float: has a point), name='text', name=1,2 or name=1, (integers), name:a,b (strings). An input that begins with
- * "=" is a weight of the model, one that is "-" is left off. Inputs are called a, b, c ..., outputs y0, y1 ... A wanted output "-" is not asked for,
- * and "!text" as the only one means that the model is refused in a sentence that has this text. "nan" and "inf" are numbers. */
+ * Attributes: name=3 (integer), name=0.5 (float: has a point), name='text', name=1,2 or name=1, (integers), the same with points (floats),
+ * name:a,b (strings). An input that begins with "=" is a weight of the model, one that is "-" is left off. Inputs are called a, b, c ...,
+ * outputs y0, y1 ... A wanted output "-" is not asked for, and "!text" as the only one means that the model is refused in a sentence that has
+ * this text. "nan" and "inf" are numbers. */
 #ifndef TERN_TESTS_ONNX_ROWS_H
 #define TERN_TESTS_ONNX_ROWS_H
 
@@ -78,6 +79,12 @@ static inline void onnx_row_attr(onnx_message *node, const char *item)
         char word[64] = {0};
         memcpy(word, v + 1, strlen(v) - 2);
         onnx_attr_string(node, name, word);
+    } else if (strchr(v, ',') && strchr(v, '.')) {
+        float list[32];
+        int n = 0;
+        for (; *v; v += *v == ',')
+            list[n++] = strtof(v, (char **)&v);
+        onnx_attr_floats(node, name, n, list);
     } else if (strchr(v, ',')) {
         int64_t list[32];
         int n = 0;

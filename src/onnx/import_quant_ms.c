@@ -10,14 +10,24 @@ static tern_dtype type_of(const tern__onnx_node *n, int i)
     return tern__onnx_type(n, i)->dtype;
 }
 
-/* Adds up or multiplies what A and B stand for. */
+/* Adds up or multiplies what A and B stand for. Unlike elsewhere the zero point is added before rounding, which tells in ties. */
 tern_status tern__onnx_qlinear_binary(tern__onnx_node *n)
 {
-    tern_value a, b;
+    tern_graph *g = n->g;
+    tern_value a, b, scale, zero;
+    const bool adds = !strcmp(n->proto->op_type, "QLinearAdd");
     TERN_TRY(tern__onnx_dequantized(n, (tern__onnx_quantized){0, 1, 2}, &a));
     TERN_TRY(tern__onnx_dequantized(n, (tern__onnx_quantized){3, 4, 5}, &b));
-    const bool adds = !strcmp(n->proto->op_type, "QLinearAdd");
-    return tern__onnx_set_quantized(n, adds ? tern__add(n->g, a, b) : tern__mul(n->g, a, b), 6, 7, type_of(n, 0));
+    TERN_TRY(tern__onnx_one_number(n, 6, &scale));
+    tern_value x = tern__div(g, adds ? tern__add(g, a, b) : tern__mul(g, a, b), tern__cast(g, scale, TERN_F32));
+    tern_dtype t = type_of(n, 0);
+    if (tern__onnx_has(n, 7)) {
+        TERN_TRY(tern__onnx_need_8bit(n, 7));
+        TERN_TRY(tern__onnx_one_number(n, 7, &zero));
+        x = tern__add(g, x, tern__cast(g, zero, TERN_F32));
+        t = type_of(n, 7);
+    }
+    return tern__onnx_done(n, 0, tern__onnx_saturated(g, x, TERN_NONE, t));
 }
 
 tern_status tern__onnx_qlinear_unary(tern__onnx_node *n)

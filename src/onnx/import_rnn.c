@@ -340,7 +340,7 @@ static void step_lstm(const rnn *s, chain *c, int64_t t)
     tern_value n = gate(s, &c->act[1], x[3]);
     c->c = tern__add(g, tern__mul(g, f, c->c), tern__mul(g, i, n));
     tern_value o = gate(s, &c->act[0], peep(s, c, 1, x[1], c->c));
-    c->h = tern__mul(g, o, gate(s, &c->act[2], c->c));
+    c->h = tern__mul(g, o, activate(g, &c->act[2], c->c)); /* clip is for sums of products: ONNX Runtime and those who export leave the cell alone */
 }
 
 /* --- One direction --- */
