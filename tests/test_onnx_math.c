@@ -111,6 +111,10 @@ static const onnx_row pointwise[] = {
     {"Hardmax", 11, "", "f32[1,2,3] 1 2 5 5 0 0", "f32[1,2,3] 0 0 1 0 0 0"},
     {"Hardmax", 13, "axis=1", "f16[1,2,3] 1 2 5 5 0 0", "f16[1,2,3] 0 1 1 1 0 0"},
     {"Softmax", 13, "axis=2", "f32[2,2] 0 0 0 0", "!out of range"},
+    /* Rows of halves that begin between the alignments of a vector. */
+    {"Softmax", 13, "", "f16[5,18] 0", "f16[5,18] 0.0555"},
+    {"Add", 14, "", "f16[5,1] 1 2 3 4 5 | f16[5,17] 1", "f16[5,17] 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 2 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 "
+     "4 4 4 4 4 4 4 4 4 4 4 4 4 4 4 4 4 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5 5 6 6 6 6 6 6 6 6 6 6 6 6 6 6 6 6 6"},
 };
 
 static const onnx_row reductions[] = {
