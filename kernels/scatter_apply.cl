@@ -1,6 +1,6 @@
 /* y = data with the updates that fall on an element put there, by the lists of scatter_lists.cl.
  *     data, y [OUTER][EXTENT][INNER]   updates [OUTER][INDICES][INNER]
- * One item an element of y, 64 items a group. */
+ * ROWS 0: one item an element of y, 64 items a group. ROWS 1 (without LINES): one item the INNER elements that share a list; range OUTER * EXTENT. */
 #ifndef KERNEL /* Defaults, so that this file parses on its own. */
 #define KERNEL scatter_apply
 #define HOOK_PARAMS global float *h0, global const float *h1
@@ -12,6 +12,7 @@
 #define INNER 16
 #define INDICES 32 /* 0: y = data */
 #define LINES 0    /* 1: each line along the axis has lists of its own; 0: one list of slices for all */
+#define ROWS 0
 #define REDUCE 1   /* 0 none: the last update stands, 1 add, 2 mul, 3 min, 4 max */
 #define DATA_AT extent, inner  /* as expressions of outer, extent, inner */
 #define UPDATE_AT index, inner /* as expressions of outer, index, inner */
@@ -35,37 +36,54 @@ static inline void STORE(float y, uint extent, uint inner, HOOK_PARAMS) { h0[ext
 #define COMBINE(a, x) ((a) > (x) || IS_NAN(a) ? (a) : (x))
 #endif
 
-kernel void KERNEL(global const int *heads, global const int *nexts, HOOK_PARAMS)
-{
-    const uint at = get_global_id(0), inner = at % INNER, extent = at / INNER % EXTENT, outer = at / INNER / EXTENT;
-    if (outer >= OUTER)
-        return;
-#if INDICES == 0
-    T acc = LOAD_DATA(DATA_AT, HOOK_ARGS);
-#else
 #if LINES
 #define NEXT(j) nexts[((size_t)outer * INDICES + (size_t)(j)) * INNER + inner]
-    int index = heads[at];
 #else
 #define NEXT(j) nexts[j]
-    int index = heads[extent];
 #endif
-#if REDUCE == 0
-    T acc;
-    if (index >= 0)
-        acc = LOAD_UPDATE(UPDATE_AT, HOOK_ARGS);
-    else
-        acc = LOAD_DATA(DATA_AT, HOOK_ARGS);
+
+kernel void KERNEL(global const int *heads, global const int *nexts, HOOK_PARAMS)
+{
+#if ROWS
+    const uint at = get_global_id(0), extent = at % EXTENT, outer = at / EXTENT;
 #else
-    T acc = LOAD_DATA(DATA_AT, HOOK_ARGS);
-    for (; index >= 0; index = NEXT(index)) {
-        const T x = LOAD_UPDATE(UPDATE_AT, HOOK_ARGS);
-        acc = COMBINE(acc, x);
+    const uint at = get_global_id(0), inner = at % INNER, extent = at / INNER % EXTENT, outer = at / INNER / EXTENT;
+#endif
+    if (outer >= OUTER)
+        return;
+#if INDICES > 0
+    const int head = heads[LINES ? at : extent];
+#else
+    const int head = -1;
+#endif
+#if ROWS
+    if (head < 0) { /* most rows, and a loop without a branch */
+        for (uint inner = 0; inner < INNER; inner++)
+            STORE(LOAD_DATA(DATA_AT, HOOK_ARGS), DATA_AT, HOOK_ARGS);
+        return;
     }
+    for (uint inner = 0; inner < INNER; inner++)
 #endif
-#undef NEXT
+    {
+        T acc;
+#if INDICES == 0
+        acc = LOAD_DATA(DATA_AT, HOOK_ARGS);
+#elif REDUCE == 0
+        int index = head;
+        if (index >= 0)
+            acc = LOAD_UPDATE(UPDATE_AT, HOOK_ARGS);
+        else
+            acc = LOAD_DATA(DATA_AT, HOOK_ARGS);
+#else
+        acc = LOAD_DATA(DATA_AT, HOOK_ARGS);
+        for (int index = head; index >= 0; index = NEXT(index)) {
+            const T x = LOAD_UPDATE(UPDATE_AT, HOOK_ARGS);
+            acc = COMBINE(acc, x);
+        }
 #endif
-    STORE(acc, DATA_AT, HOOK_ARGS);
+        STORE(acc, DATA_AT, HOOK_ARGS);
+    }
 }
+#undef NEXT
 #undef COMBINE
 #undef IS_NAN

@@ -140,6 +140,8 @@
 {"scatter_slices", ":3,17 u8<17:33 :3,33", "axis=1 reduction=max", 0},
 {"scatter_slices", ":3,17 i32<17:33 :3,33", "axis=1 reduction=min", 0},
 {"scatter_slices", "#+:5 i64<5: #+:", "reduction=mul", 0},
+{"scatter_slices", ":33,17 i64<33:20 :20,17", "", 0},
+{"scatter_slices", ":2,33,4,5 i64<33:20 :2,20,4,5", "axis=1 reduction=add", 0},
 {"scatter_elements", ":7,5 i64<7:3,5 :3,5", "", 0},
 {"scatter_elements", ":4,17,3 i32<17:4,33,3 :4,33,3", "axis=1 reduction=add", 0},
 {"scatter_elements", ":3,1037 i32<1037:3,500 :3,500", "axis=1", 0},

@@ -6,6 +6,8 @@
 #include "ops/impl_cpu.h"
 #include "ops/scatter.h"
 
+enum { ROW = 16 }; /* elements that make a row worth an item */
+
 /* What both kernels are told. */
 typedef struct view {
     tern__scatter_kind kind;
@@ -92,6 +94,8 @@ static tern_status lower_apply(tern__lower *l, const tern__node *n, const view *
     const tern__type *data = tern__lower_type(l, n->in[0]);
     const int before = v->m.axis, after = data->shape.rank - before - 1;
     const int64_t total = v->m.outer * v->m.extent * v->m.inner;
+    /* A CPU's item goes along the memory of a row. */
+    const bool rows = tern__lower_family(l) == TERN__FAMILY_CPU && !v->lines && v->m.inner >= ROW;
     tern__hook_axis data_axes[4], update_axes[4];
     char data_at[64], update_at[64];
     tern__scatter_axes((const int[]){before, 1, after}, (const char *const[]){"outer", "extent", "inner"}, data_axes, data_at, sizeof data_at);
@@ -105,6 +109,7 @@ static tern_status lower_apply(tern__lower *l, const tern__node *n, const view *
     tern__cpu_define(k, "INNER", TERN_MAX(v->m.inner, 1));
     tern__cpu_define(k, "INDICES", updates ? v->m.n_indices : 0);
     tern__cpu_define(k, "LINES", v->lines);
+    tern__cpu_define(k, "ROWS", rows);
     tern__cpu_define(k, "REDUCE", v->kind);
     tern__kern_define(k, "DATA_AT", "%s", data_at);
     tern__kern_define(k, "UPDATE_AT", "%s", update_at);
@@ -114,7 +119,8 @@ static tern_status lower_apply(tern__lower *l, const tern__node *n, const view *
     if (updates)
         tern__kern_load(k, "LOAD_UPDATE", n->in[2], update_axes, -1, 1);
     tern__kern_store(k, "STORE", n->out[0], data_axes, -1, 1);
-    tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(total, 1), 1, 1}, (size_t[3]){64, 1, 1});
+    const int64_t items = rows ? v->m.outer * v->m.extent : total;
+    tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(items, 1), 1, 1}, (size_t[3]){rows ? 4 : 64, 1, 1});
     return TERN_OK;
 }
 
