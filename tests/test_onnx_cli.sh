@@ -301,7 +301,12 @@ expect 2 '--rtol takes a number' test cases --rtol much
 expect 0 'wrote relu.tern' convert relu.onnx relu.tern --dim d1=2
 expect 0 'latency' run relu.tern --in x=x.npy --out results --repeat 1
 check 'npy("results/y.npy") == [11, 20, 33, 10, 25, 30]'
+expect 0 'size_bytes' convert relu.onnx again.tern --json
+check 'd["inputs"] == 1 and d["variables"] == 1'
 expect 0 'input +x f32\[2,3\]' info relu.tern
+expect 0 'wrote back.onnx' convert relu.tern back.onnx
+expect 0 'y f32\[2,3\]' run back.onnx --in x=x.npy --out results --repeat 1
+check 'npy("results/y.npy") == [11, 20, 33, 10, 25, 30]'
 expect 0 'bytes a run' plan relu.onnx --dim d1=2
 expect 1 'Frobnicate' plan missing.onnx
 expect 1 'nonzero.onnx' plan nonzero.onnx

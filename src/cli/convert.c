@@ -4,14 +4,26 @@
 #include <sys/stat.h>
 #include <tern/model.h>
 
-static void say(const char *out, const tern_graph *g)
+static void say(const char *model, const char *out, const tern_graph *g, bool json)
 {
     struct stat st;
     char size[24];
     int n_in = tern_graph_n_inputs(g), n_out = tern_graph_n_outputs(g);
     double bytes = stat(out, &st) == 0 ? (double)st.st_size : 0;
-    printf("wrote %s: %s, %d %s, %d %s, %d variables\n", out, cli_bytes(bytes, size), n_in, n_in == 1 ? "input" : "inputs", n_out,
-           n_out == 1 ? "output" : "outputs", tern_graph_n_variables(g));
+    if (!json) {
+        printf("wrote %s: %s, %d %s, %d %s, %d variables\n", out, cli_bytes(bytes, size), n_in, n_in == 1 ? "input" : "inputs", n_out,
+               n_out == 1 ? "output" : "outputs", tern_graph_n_variables(g));
+        return;
+    }
+    cli_json w;
+    json_begin(&w, stdout);
+    json_text(&w, "model", model);
+    json_text(&w, "out", out);
+    json_int(&w, "size_bytes", (int64_t)bytes);
+    json_int(&w, "inputs", n_in);
+    json_int(&w, "outputs", n_out);
+    json_int(&w, "variables", tern_graph_n_variables(g));
+    json_end(&w);
 }
 
 int cli_convert(const cli *c, int argc, char **argv)
@@ -20,7 +32,12 @@ int cli_convert(const cli *c, int argc, char **argv)
     cli_list dims = {.n = 0};
     cli_dims extents;
     tern_graph *g = NULL;
-    const cli_option options[] = {CLI_OPT_DIM(&dims), {0}};
+    bool json = false;
+    const cli_option options[] = {
+        CLI_OPT_DIM(&dims),
+        CLI_OPT_JSON(&json),
+        {0},
+    };
     const cli_usage usage = {
         .command = "convert", .synopsis = "MODEL OUT [options]", .options = options, .n_plain = &n_paths, .positional_name = "MODEL",
         .about = "Reads a model, .tern or .onnx, and writes it as what OUT ends in. An ONNX model becomes a graph for one set of extents, its loops "
@@ -31,19 +48,20 @@ int cli_convert(const cli *c, int argc, char **argv)
         return code;
     if (n_paths != 2)
         return cli_misuse("convert", n_paths < 2 ? "OUT is missing" : "one argument too many: \"%s\"", argv[n_paths - 1]);
-    if (!cli_has_suffix(argv[1], ".tern"))
-        return cli_misuse("convert", "OUT must end in .tern, not \"%s\"", argv[1]);
+    bool to_onnx = cli_has_suffix(argv[1], ".onnx");
+    if (!to_onnx && !cli_has_suffix(argv[1], ".tern"))
+        return cli_misuse("convert", "OUT must end in .onnx or .tern, not \"%s\"", argv[1]);
     if (!cli_can_write(argv[1]))
         return CLI_FAILED;
     code = cli_dims_read("convert", &dims, &extents);
     if (code == CLI_OK)
         code = cli_load_graph("convert", argv[0], &extents, NULL, true, &g);
     if (code == CLI_OK) {
-        tern_status st = tern_model_save(g, argv[1]);
+        tern_status st = to_onnx ? tern_onnx_save(g, argv[1]) : tern_model_save(g, argv[1]);
         code = st == TERN_OK ? CLI_OK : cli_fail(st, NULL);
     }
     if (code == CLI_OK)
-        say(argv[1], g);
+        say(argv[0], argv[1], g, json);
     tern_graph_destroy(g);
     cli_dims_finish(&extents);
     return code;
