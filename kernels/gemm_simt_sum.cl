@@ -1,6 +1,6 @@
 /* Adds up what the splits of gemm_simt.cl left, in their order, and finishes the results.
  *     partial [SPLITS][BATCH][SIZE_M][SIZE_N]
- * Range: one item a result, n innermost, 64 items a group. */
+ * Range: one item a result, n innermost; the result does not depend on the group. */
 #ifndef KERNEL /* Defaults, so that this file parses on its own. */
 #define KERNEL gemm_simt_sum
 #define HOOK_PARAMS global float *h0

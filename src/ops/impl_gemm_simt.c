@@ -68,16 +68,20 @@ static void count_tiles(const struct product *p, struct tiling *t)
     t->tiles = p->batch * ceil_div(p->m, t->items_m * t->per_m) * ceil_div(p->n, t->items_n * t->per_n);
 }
 
+/* A square of items, as large as a group may be but no more than 16 a side; long where the result is narrow. */
 static void choose_items(const struct product *p, const tern_device_info *d, struct tiling *t)
 {
-    int side = d->max_work_group >= 256 ? 16 : 8;
+    int side = 1;
+    while (side < 16 && 4 * side * side <= (int)TERN_MIN(d->max_work_group, 256u))
+        side *= 2;
+    const int narrow = TERN_MAX(side / 4, 1);
     t->items_m = t->items_n = side;
-    if (p->m <= side / 4) {
-        t->items_m = side / 4;
-        t->items_n = side * 4;
-    } else if (p->n <= side / 4) {
-        t->items_m = side * 4;
-        t->items_n = side / 4;
+    if (p->m <= narrow) {
+        t->items_m = narrow;
+        t->items_n = side * side / narrow;
+    } else if (p->n <= narrow) {
+        t->items_m = side * side / narrow;
+        t->items_n = narrow;
     }
 }
 
@@ -185,7 +189,8 @@ static tern_status lower_sum(tern__lower *l, const struct product *p, const stru
     define_sizes(k, p, t, acc);
     tern__kern_slot(k, partial, false);
     store_hook(k, &p->c, 1);
-    tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(p->batch * p->m * p->n, 1), 1, 1}, (size_t[3]){64, 1, 1});
+    const size_t group = TERN_MIN(TERN_MAX(tern__lower_device(l)->max_work_group, 1u), 64u);
+    tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(p->batch * p->m * p->n, 1), 1, 1}, (size_t[3]){group, 1, 1});
     return TERN_OK;
 }
 
@@ -241,10 +246,6 @@ static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
 {
     const tern_device_info *d = tern__lower_device(l);
     const tern__type *t = tern__lower_type(l, n->out[0]);
-    if (d->max_work_group < 64) {
-        tern__str_addf(why, "work-groups of 64 items are needed, the device has %u", d->max_work_group);
-        return false;
-    }
     if (t->dtype == TERN_F64 && !d->fp64) {
         tern__str_add(why, "the device has no f64");
         return false;
