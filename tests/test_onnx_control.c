@@ -312,6 +312,36 @@ static void sequences_go_in_and_out(void **state)
     close_model(&x);
 }
 
+/* Numbers without a seed: others in every run, the same again in another session. */
+static void runs_draw_other_numbers(void **state)
+{
+    (void)state;
+    struct model x;
+    onnx_message g = {0};
+    onnx_input(&g, "x", ONNX_FLOAT, 1, (int64_t[]){4});
+    add_node(&g, "RandomNormalLike", "x", "r");
+    add_node(&g, "Add", "x r", "y");
+    onnx_output(&g, "y", ONNX_FLOAT);
+    open_model(&x, &g);
+    float seen[2][4];
+    for (int i = 0; i < 4; i++) {
+        tern_onnx_value in = floats(4, (float[]){0, 0, 0, 0}), y;
+        MUST(tern_onnx_session_run(x.s, &in, &y));
+        if (i < 2)
+            memcpy(seen[i], tern_tensor_data(y.tensor), sizeof seen[i]);
+        else
+            assert_memory_equal(seen[i - 2], tern_tensor_data(y.tensor), sizeof seen[0]);
+        tern_onnx_value_clear(&in);
+        tern_onnx_value_clear(&y);
+        if (i == 1) {
+            tern_onnx_session_destroy(x.s);
+            MUST(tern_onnx_session_create(x.d, x.m, NULL, &x.s));
+        }
+    }
+    assert_memory_not_equal(seen[0], seen[1], sizeof seen[0]);
+    close_model(&x);
+}
+
 /* --- What is wrong is said ---------------------------------------------------------------------------------------- */
 
 static void refused(onnx_message *g, tern_status want, const char *text)
@@ -433,6 +463,7 @@ int main(void)
         cmocka_unit_test(a_shape_may_depend_on_data),
         cmocka_unit_test(shapes_are_kept_and_bounded),
         cmocka_unit_test(sequences_go_in_and_out),
+        cmocka_unit_test(runs_draw_other_numbers),
         cmocka_unit_test(wrong_models_are_refused_in_a_sentence),
         cmocka_unit_test(a_loop_without_an_end_is_given_up),
         cmocka_unit_test(memory_may_run_out_anywhere),

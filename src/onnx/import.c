@@ -249,6 +249,11 @@ void tern__onnx_set(tern__onnx_node *n, int i, tern_value v)
         tern__onnx_become(n->t, n->out[i], v);
 }
 
+tern_value tern__onnx_run_number(tern__onnx_node *n)
+{
+    return n->t->run_number ? tern__onnx_use(n->t, n->t->run_number) : TERN_NONE;
+}
+
 /* --- On the host ------------------------------------------------------------------------------------------------- */
 
 tern_status tern__onnx_make(tern__onnx_host *h, int i, tern_dtype dtype, const tern_shape *shape)

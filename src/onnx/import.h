@@ -81,6 +81,8 @@ void tern__onnx_set(tern__onnx_node *n, int i, tern_value v);
 /* TERN_E_UNSUPPORTED with "Resize \"name\": " before the sentence; st for other reasons. Returns st. */
 tern_status tern__onnx_fail(const tern__onnx_node *n, tern_status st, const char *fmt, ...) TERN_PRINTF(3, 4);
 
+/* How many runs the session has made, as an i64 scalar: what random numbers of one run differ by from the next's. TERN_NONE in a graph of its own. */
+tern_value tern__onnx_run_number(tern__onnx_node *n);
 /* axis in [-rank, rank) made positive; TERN_E_INVALID for another. */
 tern_status tern__onnx_axis(const tern__onnx_node *n, int64_t axis, int rank, int *out);
 

@@ -149,8 +149,7 @@ static tern_value drawn_mask(tern__onnx_node *n, const tern_shape *s, double rat
     const int64_t seed = tern__onnx_attr_int(n, "seed", 0);
     if (seeded && seed >= 0 && seed <= UINT32_MAX && tern__elems(s) <= SEEDED_ELEMS)
         return seeded_mask(n->g, s, (uint32_t)seed, ratio);
-    const tern_value step = tern_graph_scalar(n->g, TERN_I64, 0);
-    tern_value u = tern_graph_op1(n->g, "random_uniform", step,
+    tern_value u = tern_graph_op1(n->g, "random_uniform", tern__onnx_run_number(n),
                                   TERN_ATTRS(TERN_INTS("shape", s->dim, s->rank), TERN_INT("seed", seeded ? seed : own_seed(n))));
     return tern__compare(n->g, "greater_equal", u, ratio);
 }

@@ -479,7 +479,7 @@ static tern_status mel_weights(tern__onnx_node *n)
 /* --- Random numbers ---------------------------------------------------------------------------------------------- */
 
 /* The node's seed, as bits. Without one, numbers that no other node draws: from the name of the result and how many nodes came before, so that a
- * loop's rounds differ, and another run of the same model draws the same. */
+ * loop's rounds differ. Runs differ by their number: another session draws the same again. */
 static int64_t seed_of(tern__onnx_node *n)
 {
     if (tern__onnx_attr_given(n, "seed")) {
@@ -501,7 +501,7 @@ static tern_status draw(tern__onnx_node *n, const tern_shape *s, tern_dtype t, c
     const char *a = normal ? "mean" : "low", *b = normal ? "scale" : "high";
     if (!tern__dtype_is(t, TERN__T_FLOAT))
         return tern__onnx_fail(n, TERN_E_UNSUPPORTED, "numbers of type %s", tern_dtype_name(t));
-    tern__onnx_set(n, 0, tern_graph_add(n->g, op, NULL, 0, TERN_ATTRS(TERN_INTS("shape", s->dim, s->rank), TERN_STRING("dtype", tern_dtype_name(t)),
+    tern__onnx_set(n, 0, tern_graph_op1(n->g, op, tern__onnx_run_number(n), TERN_ATTRS(TERN_INTS("shape", s->dim, s->rank), TERN_STRING("dtype", tern_dtype_name(t)),
                                                                       TERN_INT("seed", seed_of(n)), TERN_FLOAT(a, tern__onnx_attr_float(n, a, 0)),
                                                                       TERN_FLOAT(b, tern__onnx_attr_float(n, b, 1)))));
     return TERN_OK;
@@ -537,7 +537,7 @@ static tern_status random_like(tern__onnx_node *n)
 
 static tern_value uniform(tern__onnx_node *n, const tern_shape *s)
 {
-    return tern_graph_add(n->g, "random_uniform", NULL, 0, TERN_ATTRS(TERN_INTS("shape", s->dim, s->rank), TERN_INT("seed", seed_of(n))));
+    return tern_graph_op1(n->g, "random_uniform", tern__onnx_run_number(n), TERN_ATTRS(TERN_INTS("shape", s->dim, s->rank), TERN_INT("seed", seed_of(n))));
 }
 
 static tern_status bernoulli(tern__onnx_node *n)

@@ -530,6 +530,9 @@ static tern_status trace(struct run *r, const tern_onnx_value *in)
     r->passed = 0;
     for (int i = 0; i < m->n_inputs && st == TERN_OK; i++)
         st = input_value(&t, &in[i], &slot, &values[i]);
+    const tern_onnx_value number = {.kind = TERN_ONNX_TENSOR, .tensor = r->slots[slot]};
+    if (st == TERN_OK)
+        st = input_value(&t, &number, &slot, &t.run_number);
     if (st == TERN_OK)
         st = tern__onnx_walk_model(&t, values, values + m->n_inputs);
     if (st == TERN_OK)
@@ -620,6 +623,19 @@ static tern_status find_root(struct run *r, const tern__str *key)
     return TERN_OK;
 }
 
+/* The slot after the inputs'. */
+static tern_status number_run(struct run *r)
+{
+    tern_tensor *t = NULL;
+    int slot;
+    TERN_TRY(tern_tensor_create(TERN_I64, &(tern_shape){0}, &t));
+    *(int64_t *)tern_tensor_data(t) = r->s->n_runs++;
+    tern_status st = add_slot(r, t, false, &slot);
+    if (st != TERN_OK)
+        tern_tensor_destroy(t);
+    return st;
+}
+
 static tern_status run(struct run *r, const tern_onnx_value *in, tern_onnx_value *out)
 {
     tern_onnx_session *s = r->s;
@@ -632,6 +648,8 @@ static tern_status run(struct run *r, const tern_onnx_value *in, tern_onnx_value
     }
     if (st == TERN_OK && key.failed)
         st = tern__fail(TERN_E_NOMEM, "onnx: the types of the inputs");
+    if (st == TERN_OK)
+        st = number_run(r);
     if (st == TERN_OK)
         st = find_root(r, &key);
     tern__str_finish(&key);

@@ -58,6 +58,7 @@ struct tern_onnx_session {
     tern__onnx_plan **plans;
     int n_plans, cap_plans;
     int n_cuts;
+    int64_t n_runs;
     double compile_s;
 };
 

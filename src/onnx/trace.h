@@ -61,6 +61,7 @@ typedef struct tern__onnx_override {
 typedef struct tern__onnx_trace {
     tern_onnx *m;
     const tern__onnx_runner *runner; /* NULL: whole mode */
+    tern__onnx_value *run_number;    /* NULL: whole mode */
     const tern_onnx_graph_params *params; /* whole mode */
     tern__onnx_override *overrides;
     int n_overrides;
