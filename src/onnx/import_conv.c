@@ -67,7 +67,7 @@ static tern_status fit_output(tern__onnx_node *n, const tern_shape *x, tern__onn
 {
     const char *mode = tern__onnx_attr_string(n, "auto_pad", "NOTSET");
     const bool same = strncmp(mode, "SAME_", 5) == 0, upper = strcmp(mode, "SAME_UPPER") == 0;
-    const int64_t *want;
+    const int64_t *want = NULL;
     TERN_TRY(read_output_shape(n, w->dims, &want));
     for (int i = 0; (want || same) && i < w->dims; i++) {
         const int64_t span = (w->kernel[i] - 1) * w->dilation[i] + 1, full = w->stride[i] * (x->dim[2 + i] - 1) + w->extra[i] + span;
