@@ -207,9 +207,12 @@ void tern__kern_range(tern__kern *k, int dims, const size_t global[3], const siz
 {
     if (!k)
         return;
+    const size_t most = TERN_MAX(k->l->c->device->info.max_work_group, 1u);
     k->dims = dims;
     for (int i = 0; i < 3; i++) {
         k->local[i] = i < dims && local[i] ? local[i] : 1;
+        if (dims == 1)
+            k->local[i] = TERN_MIN(k->local[i], most);
         k->global[i] = i < dims ? (global[i] + k->local[i] - 1) / k->local[i] * k->local[i] : 1;
         k->empty |= k->global[i] == 0;
     }

@@ -61,7 +61,8 @@ void tern__kern_local(tern__kern *k, size_t size_bytes);
 void tern__kern_call(tern__kern *k, tern__plan_call fn, const void *data, size_t size);
 /* A fixed argument of a call that holds the anchor's output. */
 void tern__kern_result(tern__kern *k, tern_value v);
-/* ND-range; global is rounded up to a multiple of local. */
+/* ND-range; global is rounded up to a multiple of local. One dimension: local is cut to what the device allows, which a kernel that counts on its
+ * group (local memory, barriers) has to look at first. */
 void tern__kern_range(tern__kern *k, int dims, const size_t global[3], const size_t local[3]);
 
 /* --- Memory of the implementation's own --- */
