@@ -10,6 +10,7 @@
 enum {
     MAX_NESTING = 64,
     MAX_OPS = 4096,
+    MAX_PORTS = 4096,  /* inputs or outputs; weights that are listed as inputs do not count */
     MAX_DOMAINS = 100, /* every node looks its own up in a list */
 };
 
@@ -161,8 +162,8 @@ static tern_status list_inputs(tern_onnx *m)
     const Onnx__GraphProto *g = m->proto->graph;
     tern__onnx_scope set = {0};
     m->inputs = tern__alloc_array(g->n_input, sizeof *m->inputs);
-    if (!m->inputs || g->n_input > INT16_MAX || g->n_output > INT16_MAX)
-        return tern__fail(TERN_E_NOMEM, "onnx: %zu inputs and %zu outputs", g->n_input, g->n_output);
+    if (!m->inputs)
+        return tern__fail(TERN_E_NOMEM, "onnx: %zu inputs", g->n_input);
     tern_status st = initializer_names(g, &set);
     for (size_t i = 0; i < g->n_input && st == TERN_OK; i++) {
         if (!*g->input[i]->name)
@@ -174,6 +175,8 @@ static tern_status list_inputs(tern_onnx *m)
         if (!*g->output[i]->name)
             st = tern__fail(TERN_E_CORRUPT, "onnx: output %zu has no name", i);
     tern__onnx_scope_finish(&set);
+    if (st == TERN_OK && (m->n_inputs > MAX_PORTS || g->n_output > MAX_PORTS))
+        return tern__fail(TERN_E_UNSUPPORTED, "onnx: %d inputs and %zu outputs, more than %d", m->n_inputs, g->n_output, MAX_PORTS);
     return st;
 }
 
