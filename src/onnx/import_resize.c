@@ -7,11 +7,11 @@
 #include "ops/common.h"
 
 /* The longest result along an axis, whose positions are worked out one by one. */
-#define EXTENT_MAX (INT64_C(1) << 24)
+#define EXTENT_MAX (INT64_C(1) << 23)
 /* Up to so many neighbours are added up one by one; sums of more are a matrix product. */
 #define FEW_TAPS 4
 /* The largest such matrix. */
-#define MATRIX_MAX (INT64_C(1) << 26)
+#define MATRIX_MAX (INT64_C(1) << 24)
 
 typedef enum mode { NEAREST, LINEAR, CUBIC } mode;
 typedef enum transform { HALF_PIXEL, SYMMETRIC, PYTORCH, ALIGN_CORNERS, ASYMMETRIC, TF_NEAREST, TF_CROP } transform;
@@ -183,19 +183,23 @@ static tern_value add_taps(tern__onnx_node *n, const resize *r, tern_value x, co
     tern_graph *g = n->g;
     const int rank = tern__shape_of(g, x)->rank;
     const tern_dtype t = tern__dtype_of(g, x);
-    int64_t *from = tern__onnx_scratch(n, (size_t)l->out, sizeof *from);
-    double *weight = tern__onnx_scratch(n, (size_t)l->out, sizeof *weight), w[FEW_TAPS];
-    tern_value y = TERN_NONE;
-    for (int k = 0; from && weight && k < taps; k++) {
-        bool counts = false;
-        for (int64_t i = 0; i < l->out; i++) {
-            from[i] = clamped((double)(weigh(r, l, i, taps, first, w) + k), l->in);
-            weight[i] = w[k];
-            counts |= w[k] != 0;
+    const size_t out = (size_t)l->out;
+    int64_t *from = tern__onnx_scratch(n, out * FEW_TAPS, sizeof *from);
+    double *weight = tern__onnx_scratch(n, out * FEW_TAPS, sizeof *weight), w[FEW_TAPS];
+    bool counts[FEW_TAPS] = {false};
+    for (int64_t i = 0; from && weight && i < l->out; i++) {
+        const int64_t base = weigh(r, l, i, taps, first, w);
+        for (int k = 0; k < taps; k++) {
+            from[k * l->out + i] = clamped((double)(base + k), l->in);
+            weight[k * l->out + i] = w[k];
+            counts[k] |= w[k] != 0;
         }
-        if (!counts)
+    }
+    tern_value y = TERN_NONE;
+    for (int k = 0; k < taps; k++) {
+        if (!counts[k] && !(k == taps - 1 && y == TERN_NONE)) /* one is needed, if only for its zeroes */
             continue;
-        tern_value part = tern__mul(g, take(n, x, l, from), along(n, l, rank, t, weight));
+        tern_value part = tern__mul(g, take(n, x, l, from + k * l->out), along(n, l, rank, t, weight + k * l->out));
         y = y == TERN_NONE ? part : tern__add(g, y, part);
     }
     return y;
