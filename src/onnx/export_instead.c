@@ -111,15 +111,33 @@ tern_status tern__instead_clip(tern_graph *g, const tern__node *n, const tern_va
     const bool six = strcmp(n->op->name, "relu6") == 0, clip = strcmp(n->op->name, "clip") == 0;
     double lo = six ? 0 : tern__attr_float(n, 0), hi = six ? 6 : tern__attr_float(n, 1);
     if (clip) {
-        const tern_dtype t = tern__dtype_of(g, in[0]);
-        const int bits = 8 * (int)tern_dtype_size(t);
-        const double least = tern__is_unsigned(t) ? 0 : -ldexp(1, bits - 1), beyond = ldexp(1, tern__is_unsigned(t) ? bits : bits - 1);
-        if (lo >= beyond || hi < least || isnan(lo) || isnan(hi))
+        double least, most;
+        tern__export_limits(tern__dtype_of(g, in[0]), &least, &most);
+        if (lo > most || hi < least || isnan(lo) || isnan(hi))
             return TERN_OK;
         lo = lo < least ? -INFINITY : lo;
-        hi = hi >= beyond ? INFINITY : hi;
+        hi = hi > most ? INFINITY : hi;
     }
     out[0] = tern_graph_op1(g, "clip", in[0], TERN_ATTRS(TERN_FLOAT("min", lo), TERN_FLOAT("max", hi)));
+    return TERN_OK;
+}
+
+void tern__export_limits(tern_dtype t, double *least, double *most)
+{
+    const int bits = 8 * (int)tern_dtype_size(t);
+    const bool is_signed = !tern__is_unsigned(t);
+    *least = is_signed ? -ldexp(1, bits - 1) : 0;
+    *most = bits == 64 ? nextafter(ldexp(1, bits - is_signed), 0) : ldexp(1, bits - is_signed) - 1;
+}
+
+tern_status tern__instead_cast(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
+{
+    tern_dtype to;
+    double least, most;
+    TERN_TRY(tern__attr_dtype(n, 0, TERN__T_ANY, &to));
+    tern__export_limits(to, &least, &most);
+    tern_value x = tern_graph_op1(g, "clip", tern__widen(g, in[0]), TERN_ATTRS(TERN_FLOAT("min", least), TERN_FLOAT("max", most)));
+    out[0] = tern__cast(g, x, to);
     return TERN_OK;
 }
 
@@ -193,6 +211,15 @@ tern_status tern__instead_relu(tern_graph *g, const tern__node *n, const tern_va
 {
     (void)n;
     out[0] = tern_graph_op2(g, "max", in[0], tern__like(g, in[0], 0), NULL);
+    return TERN_OK;
+}
+
+/* ONNX has no powers of u64: those of i64 have the same bits. */
+tern_status tern__instead_pow(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
+{
+    (void)n;
+    if (tern__dtype_of(g, in[0]) == TERN_U64)
+        out[0] = tern__cast(g, tern_graph_op2(g, "pow", tern__cast(g, in[0], TERN_I64), tern__cast(g, in[1], TERN_I64), NULL), TERN_U64);
     return TERN_OK;
 }
 
@@ -441,27 +468,38 @@ static tern_value counting(tern_graph *g, const tern_shape *s, int axis, int64_t
     return tern_graph_op2(g, "mul", v, tern__like(g, v, (double)pace), NULL);
 }
 
+/* Where window positions lie in x, as places in the flat x, and whether they do: what tells an element of the padding goes nowhere. */
+static tern_value flat_places(tern_graph *g, const tern__spatial *sp, const tern_shape *y, tern_value position, tern_value *inside)
+{
+    const int first = 3 - sp->n_dims;
+    tern_value rest = tern__cast(g, position, TERN_I64), flat = TERN_NONE;
+    int64_t pace = 1;
+    for (int d = 2; d >= first; d--) {
+        const double kernel = (double)sp->kernel[d];
+        tern_value tap = tern_graph_op2(g, "mod", rest, tern__like(g, rest, kernel), NULL);
+        rest = tern__div(g, rest, tern__like(g, rest, kernel));
+        tern_value at = tern__add(g, counting(g, y, 2 + d - first, sp->stride[d]), tern__mul(g, tap, tern__like(g, tap, (double)sp->dilation[d])));
+        at = tern__sub(g, at, tern__like(g, at, (double)sp->pad[d]));
+        tern_value in = tern_graph_op2(g, "logical_and", tern__compare(g, "greater_equal", at, 0), tern__compare(g, "less", at, (double)sp->in[d]), NULL);
+        *inside = flat == TERN_NONE ? in : tern_graph_op2(g, "logical_and", *inside, in, NULL);
+        at = tern__mul(g, at, tern__like(g, at, (double)pace));
+        flat = flat == TERN_NONE ? at : tern__add(g, flat, at);
+        pace *= sp->in[d];
+    }
+    return tern__add(g, flat, tern__add(g, counting(g, y, 1, pace), counting(g, y, 0, pace * sp->c_in)));
+}
+
 /* Each dy is added to the element of a flat dx that its window's position tells. */
 tern_status tern__instead_max_pool_grad(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
 {
     tern__spatial sp;
     TERN_TRY(tern__pool_geometry(n, (const tern__type[]){*tern__type_of(g, in[0])}, &sp));
-    const int first = 3 - sp.n_dims;
     const tern_shape y = *tern__shape_of(g, in[1]), x = tern__spatial_shape(&sp, sp.c_in, sp.in);
     const tern_shape all = {.rank = 1, .dim = {tern__elems(&x)}}, given = {.rank = 1, .dim = {tern__elems(&y)}};
-    tern_value rest = tern__cast(g, in[0], TERN_I64), flat = TERN_NONE;
-    int64_t pace = 1;
-    for (int d = 2; d >= first; d--) {
-        const double kernel = (double)sp.kernel[d];
-        tern_value tap = tern_graph_op2(g, "mod", rest, tern__like(g, rest, kernel), NULL);
-        rest = tern__div(g, rest, tern__like(g, rest, kernel));
-        tern_value at = tern__add(g, counting(g, &y, 2 + d - first, sp.stride[d]), tern__mul(g, tap, tern__like(g, tap, (double)sp.dilation[d])));
-        at = tern__mul(g, tern__sub(g, at, tern__like(g, at, (double)sp.pad[d])), tern__like(g, at, (double)pace));
-        flat = flat == TERN_NONE ? at : tern__add(g, flat, at);
-        pace *= sp.in[d];
-    }
-    flat = tern__add(g, flat, tern__add(g, counting(g, &y, 1, pace), counting(g, &y, 0, pace * sp.c_in)));
-    const tern_value parts[3] = {tern__expand_to(g, tern__like(g, in[1], 0), &all), tern__reshape(g, flat, &given), tern__reshape(g, in[1], &given)};
+    tern_value inside = TERN_NONE, flat = flat_places(g, &sp, &y, in[0], &inside);
+    flat = tern__where(g, inside, flat, tern__like(g, flat, 0));
+    tern_value dy = tern__where(g, inside, in[1], tern__like(g, in[1], 0));
+    const tern_value parts[3] = {tern__expand_to(g, tern__like(g, in[1], 0), &all), tern__reshape(g, flat, &given), tern__reshape(g, dy, &given)};
     out[0] = tern__reshape(g, tern_graph_add(g, "scatter_elements", parts, 3, TERN_ATTRS(TERN_STRING("reduction", "add"))), &x);
     return TERN_OK;
 }

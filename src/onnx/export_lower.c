@@ -73,7 +73,7 @@ static int opset_of(const tern__export_form *f, const tern_graph *g, const tern_
 static tern_status widen(tern__rewrite *rw, const tern__node *n, tern_dtype from, tern_dtype to, tern_value *in, tern_value *out)
 {
     tern_graph *g = rw->to;
-    for (int i = 0; i < n->n_in; i++)
+    for (int i = typed_input(n); i < n->n_in; i++)
         if (in[i] != TERN_NONE && tern__dtype_of(g, in[i]) == from && tern__dtype_of(rw->from, n->in[i]) == from)
             in[i] = tern__cast(g, in[i], to);
     tern__graph_add_like(g, n, in, out);

@@ -118,21 +118,30 @@ static void emit_clip(tern__export *e, const tern__node *n)
     tern__export_node(e, in[1] || in[2] ? "Clip" : "Identity", in, 3, out, 1);
 }
 
-/* Bounds of integers must be numbers of their type. */
+/* Bounds of integers must be numbers of their type, or none. */
 static int needs_clip(const tern_graph *g, const tern__node *n)
 {
-    static const double least[] = {[TERN_I8] = -0x1p7, [TERN_I16] = -0x1p15, [TERN_I32] = -0x1p31, [TERN_I64] = -0x1p63};
-    static const double most[] = {[TERN_I8] = 0x1p7,  [TERN_I16] = 0x1p15, [TERN_I32] = 0x1p31, [TERN_I64] = 0x1p63,
-                                  [TERN_U8] = 0x1p8, [TERN_U16] = 0x1p16, [TERN_U32] = 0x1p32, [TERN_U64] = 0x1p64};
     const tern_dtype t = tern__dtype_of(g, n->in[0]);
+    const double lo = tern__attr_float(n, 0), hi = tern__attr_float(n, 1);
+    double least, most;
     if (tern__dtype_is(t, TERN__T_FLOAT))
         return TERN__EXPORT_OPSET;
-    for (int i = 0; i < 2; i++) {
-        const double x = tern__attr_float(n, i), lo = t < TERN_U8 ? least[t] : 0;
-        if (!(isinf(x) && (x < 0) == (i == 0)) && !(x >= lo && x < most[t]))
-            return 0;
-    }
-    return TERN__EXPORT_OPSET;
+    tern__export_limits(t, &least, &most);
+    const bool fits = (lo == -INFINITY || (lo >= least && lo <= most)) && (hi == INFINITY || (hi >= least && hi <= most));
+    return fits ? TERN__EXPORT_OPSET : 0;
+}
+
+/* Tern's casts to integers stop at the limits, which ONNX leaves open: for 8 and 16 bits a clip before does the same. 32 bits and more have limits that
+ * f32 cannot say, and numbers beyond them are not converted by models that mean something. */
+static int needs_cast(const tern_graph *g, const tern__node *n)
+{
+    const tern_dtype from = tern__dtype_of(g, n->in[0]), to = tern__dtype_of(g, n->out[0]);
+    const tern__node *p = tern__producer(g, n->in[0]);
+    if (!tern__dtype_is(from, TERN__T_FLOAT) || !tern__dtype_is(to, TERN__T_INT) || tern_dtype_size(to) > 2)
+        return TERN__EXPORT_OPSET;
+    double lo, hi;
+    tern__export_limits(to, &lo, &hi);
+    return p && strcmp(p->op->name, "clip") == 0 && tern__attr_float(p, 0) >= lo && tern__attr_float(p, 1) <= hi ? TERN__EXPORT_OPSET : 0;
 }
 
 static void emit_cast(tern__export *e, const tern__node *n)
@@ -207,10 +216,10 @@ const tern__export_form tern__export_forms[] = {
     {TERN__FORM("thresholded_relu", "ThresholdedRelu", F, D), .attrs = {"alpha"}},
     {TERN__FORM("isinf", "IsInf", TERN__BIT(TERN_F32) | D, 0), .attrs = {"detect_negative", "detect_positive"}},
     {TERN__FORM("clip", "Clip", FD | BYTES | WORDS | U32 | U64, 0), .needs = needs_clip, .emit = emit_clip, .instead = tern__instead_clip},
-    {TERN__FORM("cast", "Cast", TERN__E_ALL, 0), .emit = emit_cast},
+    {TERN__FORM("cast", "Cast", TERN__E_ALL, 0), .needs = needs_cast, .emit = emit_cast, .instead = tern__instead_cast},
     {TERN__FORM("div", "Div", NUM, 0), .emit = emit_div},
     {TERN__FORM("mod", "Mod", NUM, 0), .emit = emit_mod},
-    SAME("pow", "Pow", FD | WORDS), SAME("prelu", "PRelu", FD),
+    {TERN__FORM("pow", "Pow", FD | WORDS, 0), .instead = tern__instead_pow}, SAME("prelu", "PRelu", FD),
     SAME("max", "Max", FD | BYTES | WORDS | U32 | U64), SAME("min", "Min", FD | BYTES | WORDS | U32 | U64),
     SAME("equal", "Equal", NUM | BOOL), SAME("greater", "Greater", NUM), SAME("greater_equal", "GreaterOrEqual", NUM), SAME("less", "Less", NUM),
     SAME("less_equal", "LessOrEqual", NUM),
