@@ -208,14 +208,17 @@ tern_status tern__group_outputs(const tern__compile *c, tern__group *gr)
     return TERN_OK;
 }
 
-/* Would groups a and b as one be on a cycle? True if some path leaves them, passes another group and comes back. */
+/* Would groups a and b as one be on a cycle? True if some path leaves them, passes another group and comes back. Merging goes through the nodes in
+ * order, so those behind the last of a and b are still on their own, and no path comes back from there. */
 static bool makes_cycle(const tern__compile *c, int a, int b, char *seen, int *stack)
 {
-    memset(seen, 0, (size_t)c->g->n_nodes);
+    const tern__group *ga = c->groups[a], *gb = c->groups[b];
+    const int last = TERN_MAX(ga->nodes[ga->n_nodes - 1], gb->nodes[gb->n_nodes - 1]);
+    memset(seen, 0, (size_t)last + 1);
     int top = 0;
     /* States: bit 0 reached without, bit 1 with a foreign group in between. Nodes are visited in either state once. */
     for (int which = 0; which < 2; which++) {
-        const tern__group *gr = c->groups[which ? b : a];
+        const tern__group *gr = which ? gb : ga;
         for (int i = 0; i < gr->n_nodes; i++)
             stack[top++] = gr->nodes[i] * 2;
     }
@@ -225,6 +228,8 @@ static bool makes_cycle(const tern__compile *c, int a, int b, char *seen, int *s
         for (int k = 0; k < nd->n_out; k++)
             for (int u = c->first_use[nd->out[k]]; u >= 0; u = c->next_use[u]) {
                 int m = c->use_node[u], g = c->group_of[m];
+                if (m > last)
+                    continue;
                 if (g == a || g == b) {
                     if (foreign)
                         return true;
@@ -239,7 +244,7 @@ static bool makes_cycle(const tern__compile *c, int a, int b, char *seen, int *s
                 if (g >= 0)
                     for (int i = 0; i < c->groups[g]->n_nodes; i++) {
                         int o = c->groups[g]->nodes[i];
-                        if (!(seen[o] & 2)) {
+                        if (o <= last && !(seen[o] & 2)) {
                             seen[o] |= 2;
                             stack[top++] = o * 2 + 1;
                         }
@@ -385,90 +390,177 @@ static bool reads_variable(const tern__compile *c, const tern__group *gr, tern_v
     return false;
 }
 
-static void add_producers(const tern__compile *c, tern_value v, int gr, const int *slot, char *edge, int n)
+/* Group `after` runs after group `first`; a soft edge is only a wish. Several between the same two do no harm. */
+typedef struct edge {
+    int first, after;
+    bool soft;
+} edge;
+
+typedef struct order {
+    const tern__compile *c;
+    int *slot;               /* per index into c->groups: its number among those that are left */
+    tern__group **flat;      /* those that are left */
+    int n;
+    edge *edges;
+    int n_edges, cap_edges;
+    int *begin, *by_first;   /* edges of group i as first: by_first[begin[i]] .. by_first[begin[i + 1]] */
+    int *hard, *all;         /* per group: edges that it waits for */
+    char *done;
+} order;
+
+static tern_status add_edge(order *o, int first, int after, bool soft)
 {
+    if (!TERN_GROW(o->edges, o->n_edges, o->cap_edges))
+        return tern__fail(TERN_E_NOMEM, "compile: order of %d groups", o->n);
+    o->edges[o->n_edges++] = (edge){first, after, soft};
+    return TERN_OK;
+}
+
+/* Edges from the groups that make v to group gr, through what is inlined on the way. */
+static tern_status add_producers(order *o, tern_value v, int gr)
+{
+    const tern__compile *c = o->c;
     int p = node_of(c, v);
-    if (p < 0)
-        return;
-    if (c->group_of[p] >= 0) {
-        if (c->group_of[p] != gr)
-            edge[(size_t)slot[gr] * (size_t)n + (size_t)slot[c->group_of[p]]] = 1;
-        return;
-    }
+    if (p < 0 || c->group_of[p] == gr)
+        return TERN_OK;
+    if (c->group_of[p] >= 0)
+        return add_edge(o, o->slot[c->group_of[p]], o->slot[gr], false);
     for (int k = 0; k < node_at(c, p)->n_in; k++)
         if (node_at(c, p)->in[k] != TERN_NONE)
-            add_producers(c, node_at(c, p)->in[k], gr, slot, edge, n);
+            TERN_TRY(add_producers(o, node_at(c, p)->in[k], gr));
+    return TERN_OK;
+}
+
+static bool waits_for(const order *o, int after, int first)
+{
+    for (int i = 0; i < o->n_edges; i++)
+        if (o->edges[i].after == after && o->edges[i].first == first)
+            return true;
+    return false;
+}
+
+/* A variable's new value comes after all who read the old one, unless that would go round in a circle (then it is copied at the end). */
+static tern_status add_wishes(order *o)
+{
+    const tern__compile *c = o->c;
+    for (int a = 0; a < c->g->n_assigns; a++) {
+        int p = node_of(c, c->g->assigns[a].value);
+        if (p < 0 || c->group_of[p] < 0)
+            continue;
+        int writer = o->slot[c->group_of[p]];
+        for (int i = 0; i < o->n; i++)
+            if (i != writer && reads_variable(c, o->flat[i], c->g->assigns[a].variable) && !waits_for(o, i, writer))
+                TERN_TRY(add_edge(o, i, writer, true));
+    }
+    return TERN_OK;
+}
+
+static tern_status list_edges(order *o, int total)
+{
+    const tern__compile *c = o->c;
+    for (int i = 0; i < total; i++) {
+        for (int k = 0; c->groups[i] && k < c->groups[i]->n_nodes; k++) {
+            const tern__node *nd = node_at(c, c->groups[i]->nodes[k]);
+            for (int j = 0; j < nd->n_in; j++)
+                if (nd->in[j] != TERN_NONE)
+                    TERN_TRY(add_producers(o, nd->in[j], i));
+        }
+    }
+    TERN_TRY(add_wishes(o));
+    o->by_first = tern__alloc_array((size_t)o->n_edges + 1, sizeof *o->by_first);
+    if (!o->by_first)
+        return tern__fail(TERN_E_NOMEM, "compile: order of %d groups", o->n);
+    for (int i = 0; i < o->n_edges; i++) {
+        const edge *e = &o->edges[i];
+        o->begin[e->first + 1]++;
+        o->all[e->after]++;
+        o->hard[e->after] += !e->soft;
+    }
+    for (int i = 0; i < o->n; i++)
+        o->begin[i + 1] += o->begin[i];
+    for (int i = o->n_edges - 1; i >= 0; i--) /* ends where each list began; begin[first] counts down from the end of the list */
+        o->by_first[--o->begin[o->edges[i].first + 1]] = i;
+    memmove(o->begin, o->begin + 1, sizeof *o->begin * (size_t)o->n);
+    o->begin[o->n] = o->n_edges;
+    return TERN_OK;
+}
+
+/* Of the groups that wait for nothing the one that comes first in the graph; wishes are dropped where nothing else is left. -1: none. */
+static int next_group(const order *o)
+{
+    int best = -1;
+    for (int soft = 0; soft < 2 && best < 0; soft++)
+        for (int i = 0; i < o->n; i++) {
+            if (o->done[i] || (soft ? o->hard[i] : o->all[i]))
+                continue;
+            if (best < 0 || o->flat[i]->nodes[o->flat[i]->n_nodes - 1] < o->flat[best]->nodes[o->flat[best]->n_nodes - 1])
+                best = i;
+        }
+    return best;
+}
+
+/* Fills groups, first to last. */
+static tern_status sort_groups(order *o, tern__group **sorted)
+{
+    for (int at = 0; at < o->n; at++) {
+        int best = next_group(o);
+        if (best < 0)
+            return tern__fail(TERN_E_INVALID, "compile: %d groups wait for each other", o->n - at);
+        o->done[best] = 1;
+        sorted[at] = o->flat[best];
+        for (int k = o->begin[best]; k < o->begin[best + 1]; k++) {
+            const edge *e = &o->edges[o->by_first[k]];
+            o->all[e->after]--;
+            o->hard[e->after] -= !e->soft;
+        }
+    }
+    return TERN_OK;
+}
+
+static void order_finish(order *o)
+{
+    tern__free(o->slot);
+    tern__free(o->flat);
+    tern__free(o->edges);
+    tern__free(o->begin);
+    tern__free(o->by_first);
+    tern__free(o->hard);
+    tern__free(o->all);
+    tern__free(o->done);
 }
 
 /* Sorts the groups so that each runs after what it needs, otherwise in the graph's order. */
 static tern_status order_groups(tern__compile *c, int total)
 {
-    int n = 0;
-    int *slot = tern__alloc_array((size_t)total + 1, sizeof *slot);
-    for (int i = 0; i < total && slot; i++)
-        if (c->groups[i])
-            slot[i] = n++;
-    char *edge = tern__alloc_array((size_t)n + 1, (size_t)n + 1);
-    tern__group **sorted = tern__alloc_array((size_t)n + 1, sizeof *sorted), **flat = tern__alloc_array((size_t)n + 1, sizeof *flat);
-    char *done = tern__alloc((size_t)n + 1);
-    tern_status st = TERN_OK;
-    if (!slot || !edge || !sorted || !flat || !done) {
-        st = tern__fail(TERN_E_NOMEM, "compile: order of %d groups", n);
-        goto out;
-    }
-    for (int i = 0; i < total; i++) {
-        if (!c->groups[i])
-            continue;
-        flat[slot[i]] = c->groups[i];
-        for (int k = 0; k < c->groups[i]->n_nodes; k++) {
-            const tern__node *nd = node_at(c, c->groups[i]->nodes[k]);
-            for (int j = 0; j < nd->n_in; j++)
-                if (nd->in[j] != TERN_NONE)
-                    add_producers(c, nd->in[j], i, slot, edge, n);
+    order o = {.c = c};
+    const size_t room = (size_t)total + 2;
+    o.slot = tern__alloc_array(room, sizeof *o.slot);
+    o.flat = tern__alloc_array(room, sizeof *o.flat);
+    o.begin = tern__alloc_array(room, sizeof *o.begin);
+    o.hard = tern__alloc_array(room, sizeof *o.hard);
+    o.all = tern__alloc_array(room, sizeof *o.all);
+    o.done = tern__alloc_array(room, sizeof *o.done);
+    tern__group **sorted = tern__alloc_array(room, sizeof *sorted);
+    tern_status st = o.slot && o.flat && o.begin && o.hard && o.all && o.done && sorted ? TERN_OK
+                                                                                        : tern__fail(TERN_E_NOMEM, "compile: order of %d groups", total);
+    for (int i = 0; i < total && st == TERN_OK; i++)
+        if (c->groups[i]) {
+            o.slot[i] = o.n;
+            o.flat[o.n++] = c->groups[i];
         }
-    }
-    /* A variable's new value comes after all who read the old one, unless that would go round in a circle (then it is copied at the end). */
-    for (int a = 0; a < c->g->n_assigns; a++) {
-        int p = node_of(c, c->g->assigns[a].value);
-        if (p < 0 || c->group_of[p] < 0)
-            continue;
-        int writer = slot[c->group_of[p]];
-        for (int i = 0; i < n; i++)
-            if (i != writer && reads_variable(c, flat[i], c->g->assigns[a].variable) && !edge[(size_t)i * (size_t)n + (size_t)writer])
-                edge[(size_t)writer * (size_t)n + (size_t)i] |= 2;
-    }
-    for (int at = 0; at < n;) {
-        int best = -1;
-        for (int soft = 0; soft < 2 && best < 0; soft++) /* second round: soft edges only wish */
-            for (int i = 0; i < n; i++) {
-                bool ready = !done[i];
-                for (int j = 0; j < n && ready; j++) {
-                    char e = edge[(size_t)i * (size_t)n + (size_t)j];
-                    ready = done[j] || !(soft ? e & 1 : e);
-                }
-                if (ready && (best < 0 || flat[i]->nodes[flat[i]->n_nodes - 1] < flat[best]->nodes[flat[best]->n_nodes - 1]))
-                    best = i;
-            }
-        if (best < 0) {
-            st = tern__fail(TERN_E_INVALID, "compile: %d groups wait for each other", n - at);
-            goto out;
-        }
-        done[best] = 1;
-        sorted[at++] = flat[best];
-    }
-    memset(c->groups, 0, sizeof *c->groups * (size_t)total);
-    for (int i = 0; i < n; i++) {
-        c->groups[i] = sorted[i];
+    if (st == TERN_OK)
+        st = list_edges(&o, total);
+    if (st == TERN_OK)
+        st = sort_groups(&o, sorted);
+    for (int i = 0; i < total && st == TERN_OK; i++)
+        c->groups[i] = i < o.n ? sorted[i] : NULL;
+    for (int i = 0; i < o.n && st == TERN_OK; i++)
         for (int k = 0; k < sorted[i]->n_nodes; k++)
             c->group_of[sorted[i]->nodes[k]] = i;
-    }
-    c->n_groups = n;
-out:
-    tern__free(slot);
-    tern__free(edge);
+    if (st == TERN_OK)
+        c->n_groups = o.n;
     tern__free(sorted);
-    tern__free(flat);
-    tern__free(done);
+    order_finish(&o);
     return st;
 }
 
