@@ -105,6 +105,8 @@ tern__export_instead tern__instead_square, tern__instead_rsqrt, tern__instead_ex
     tern__instead_scatter, tern__instead_arg, tern__instead_cast, tern__instead_pow;
 /* The smallest and the largest integer of a type, as far as a double can say it. */
 void tern__export_limits(tern_dtype t, double *least, double *most);
+/* What a number must be clipped to before a cast to this type; false: to nothing. */
+bool tern__export_cast_limits(tern_dtype to, double *lo, double *hi);
 
 /* The graph in ops and types that ONNX has, and the opset that they need. */
 tern_status tern__export_lower(const tern_graph *g, tern_graph **out, int *opset);

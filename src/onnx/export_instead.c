@@ -130,13 +130,24 @@ void tern__export_limits(tern_dtype t, double *least, double *most)
     *most = bits == 64 ? nextafter(ldexp(1, bits - is_signed), 0) : ldexp(1, bits - is_signed) - 1;
 }
 
+bool tern__export_cast_limits(tern_dtype to, double *lo, double *hi)
+{
+    const bool narrow = tern_dtype_size(to) <= 2;
+    if (!tern__dtype_is(to, TERN__T_INT) || (!narrow && !tern__is_unsigned(to)))
+        return false;
+    tern__export_limits(to, lo, hi);
+    *hi = narrow ? *hi : INFINITY;
+    return true;
+}
+
 tern_status tern__instead_cast(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
 {
     tern_dtype to;
-    double least, most;
+    double lo, hi;
     TERN_TRY(tern__attr_dtype(n, 0, TERN__T_ANY, &to));
-    tern__export_limits(to, &least, &most);
-    tern_value x = tern_graph_op1(g, "clip", tern__widen(g, in[0]), TERN_ATTRS(TERN_FLOAT("min", least), TERN_FLOAT("max", most)));
+    if (!tern__export_cast_limits(to, &lo, &hi))
+        return TERN_OK;
+    tern_value x = tern_graph_op1(g, "clip", tern__widen(g, in[0]), TERN_ATTRS(TERN_FLOAT("min", lo), TERN_FLOAT("max", hi)));
     out[0] = tern__cast(g, x, to);
     return TERN_OK;
 }

@@ -131,16 +131,15 @@ static int needs_clip(const tern_graph *g, const tern__node *n)
     return fits ? TERN__EXPORT_OPSET : 0;
 }
 
-/* Tern's casts to integers stop at the limits, which ONNX leaves open: for 8 and 16 bits a clip before does the same. 32 bits and more have limits that
- * f32 cannot say, and numbers beyond them are not converted by models that mean something. */
+/* Tern's casts to integers stop at the limits, which ONNX leaves open: a clip before does the same, where the limits are numbers that f32 has.
+ * Numbers beyond the others are not converted by models that mean something. */
 static int needs_cast(const tern_graph *g, const tern__node *n)
 {
     const tern_dtype from = tern__dtype_of(g, n->in[0]), to = tern__dtype_of(g, n->out[0]);
     const tern__node *p = tern__producer(g, n->in[0]);
-    if (!tern__dtype_is(from, TERN__T_FLOAT) || !tern__dtype_is(to, TERN__T_INT) || tern_dtype_size(to) > 2)
-        return TERN__EXPORT_OPSET;
     double lo, hi;
-    tern__export_limits(to, &lo, &hi);
+    if (!tern__dtype_is(from, TERN__T_FLOAT) || !tern__export_cast_limits(to, &lo, &hi))
+        return TERN__EXPORT_OPSET;
     return p && strcmp(p->op->name, "clip") == 0 && tern__attr_float(p, 0) >= lo && tern__attr_float(p, 1) <= hi ? TERN__EXPORT_OPSET : 0;
 }
 
