@@ -112,6 +112,7 @@ static const onnx_row rows[] = {
     {"com.microsoft:QLinearWhere", 1, "",
      "bool[3] 1 0 1 | u8[3] 149 128 51 | =f32[] 0.5 | =u8[] 9 | u8[3] 176 202 178 | =f32[] 1 | =u8[] 0 | =f32[] 1 | =u8[] 50",
      "u8[3] 120 252 71"},
+    {"DequantizeLinear", 21, "axis=1 block_size=1000000000", "u8[2,3] 1 2 3 4 5 6 | f32[2,1] 2 3", "f32[2,3] 2 4 6 12 15 18"},
 };
 
 /* What is refused, and why. */

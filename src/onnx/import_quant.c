@@ -118,7 +118,10 @@ static tern_status read_grain(tern__onnx_node *n, grain *q)
         axis = 0; /* the default, of a vector */
     if (one || q->x.rank == 0)
         return TERN_OK;
-    return tern__onnx_axis(n, axis, q->x.rank, &q->axis);
+    TERN_TRY(tern__onnx_axis(n, axis, q->x.rank, &q->axis));
+    if (q->block > q->x.dim[q->axis])
+        q->block = TERN_MAX(q->x.dim[q->axis], 1);
+    return TERN_OK;
 }
 
 /* Each element of v along the axis block times, cut to x's extent. */
@@ -149,7 +152,7 @@ static tern_status spread(tern__onnx_node *n, int i, const grain *q, tern_value 
     const tern_shape s = *tern__onnx_shape(n, i);
     *out = tern__onnx_in(n, i);
     if (q->block) {
-        bool fits = s.rank == q->x.rank && s.rank < TERN_MAX_RANK && q->block <= INT32_MAX;
+        bool fits = s.rank == q->x.rank && s.rank < TERN_MAX_RANK;
         for (int d = 0; fits && d < s.rank; d++)
             fits = s.dim[d] == (d == q->axis ? q->x.dim[d] / q->block + (q->x.dim[d] % q->block != 0) : q->x.dim[d]);
         if (!fits)

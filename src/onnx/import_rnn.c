@@ -221,8 +221,8 @@ static tern_status read_shapes(rnn *s)
     s->batch = x->dim[s->batch_first ? 0 : 1];
     s->in = x->dim[2];
     s->hidden = tern__onnx_shape(n, R)->dim[2];
-    if (s->hidden > INT32_MAX)
-        return tern__onnx_fail(n, TERN_E_SHAPE, "R is for %" PRId64 " hidden elements", s->hidden);
+    if (s->hidden > INT32_MAX || s->batch > INT32_MAX || s->in > INT32_MAX)
+        return tern__onnx_fail(n, TERN_E_SHAPE, "%" PRId64 " sequences of %" PRId64 " elements, %" PRId64 " hidden ones", s->batch, s->in, s->hidden);
     if (s->steps > MOST_STEPS)
         return tern__onnx_fail(n, TERN_E_UNSUPPORTED, "a sequence of %" PRId64 " steps, at most %d are possible", s->steps, MOST_STEPS);
     return check_shapes(s);
@@ -467,7 +467,7 @@ static tern_status make_masks(rnn *s)
         return tern__onnx_fail(s->n, TERN_E_DTYPE, "sequence_lens is %s", tern_dtype_name(tern__onnx_type(s->n, LENS)->dtype));
     if (!full && tern__onnx_known(s->n, LENS))
         TERN_TRY(all_full(s, &full));
-    if (full || s->steps == 0)
+    if (full)
         return TERN_OK;
     tern_graph *g = s->g;
     const int64_t dims[3] = {s->steps, 1, 1};
@@ -510,14 +510,14 @@ static void set_sequence(rnn *s, const tern_value *y)
     tern__onnx_set(s->n, 0, all);
 }
 
-/* No steps at all: nothing to give out, and the states stay. */
+/* No steps at all, or nothing in them: nothing to give out, and the states stay. */
 static tern_status run_nothing(rnn *s)
 {
     tern_value h[2], c[2], y[2];
     for (int d = 0; d < s->dirs; d++) {
         h[d] = initial(s, INITIAL_H, d);
         c[d] = s->cell == CELL_LSTM ? initial(s, INITIAL_C, d) : TERN_NONE;
-        y[d] = zeros(s, 3, (int64_t[]){0, s->batch, s->hidden});
+        y[d] = zeros(s, 3, (int64_t[]){s->steps, s->batch, s->hidden});
     }
     set_sequence(s, y);
     set_state(s, 1, h);
@@ -531,8 +531,10 @@ static tern_status handle(tern__onnx_node *n, cell kind)
     rnn s = {.n = n, .g = n->g, .cell = kind};
     TERN_TRY(read_attributes(&s));
     TERN_TRY(read_shapes(&s));
-    if (s.steps == 0)
+    if (s.steps == 0 || s.batch == 0 || s.hidden == 0)
         return run_nothing(&s);
+    if (s.in == 0)
+        return tern__onnx_fail(n, TERN_E_UNSUPPORTED, "steps of X have no elements");
     TERN_TRY(make_masks(&s));
     tern_value x = tern__onnx_in(n, X), y[2], h[2], c[2];
     if (s.batch_first)

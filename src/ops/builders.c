@@ -100,6 +100,8 @@ tern_value tern__reshape(tern_graph *g, tern_value a, const tern_shape *s)
 {
     if (!usable(g, a) || tern__shape_equal(tern__shape_of(g, a), s))
         return a;
+    if (tern__elems(s) == 0 && tern__elems(tern__shape_of(g, a)) == 0) /* in reshape's attribute an extent of 0 means another thing */
+        return tern__expand_to(g, tern__like(g, a, 0), s);
     return tern_graph_op1(g, "reshape", a, TERN_ATTRS(TERN_INTS("shape", s->dim, s->rank)));
 }
 
