@@ -86,6 +86,8 @@ static const example examples[] = {
 
     /* Convolutions: cross-correlation, as everyone's */
     {"conv", NULL, {F(S(1, 1, 4), 1, 2, 3, 4), F(S(1, 1, 2), 1, -1), END}, F(S(1, 1, 3), -1, -1, -1), 0, 0},
+    {"conv", NULL, {D(TERN_I32, S(1, 1, 3), 100000, 200000, 3), D(TERN_I32, S(1, 1, 2), 30000, 1), END}, D(TERN_I32, S(1, 1, 2), -1294767296, 1705032707), 0, 0},
+    {"conv", NULL, {D(TERN_U8, S(1, 1, 2), 200, 100), D(TERN_U8, S(1, 1, 1), 2), D(TERN_U8, S(1), 7), END}, D(TERN_U8, S(1, 1, 2), 151, 207), 0, 0},
     {"conv", WITH(LIST("strides", 2), LIST("pads", 1, 1)), {F(S(1, 1, 4), 1, 2, 3, 4), F(S(1, 1, 2), 1, -1), F(S(1), 10), END}, F(S(1, 1, 3), 9, 9, 14), 0, 0},
     {"conv", WITH(LIST("dilations", 2)), {F(S(1, 1, 4), 1, 2, 3, 4), F(S(1, 1, 2), 1, -1), END}, F(S(1, 1, 2), -2, -2), 0, 0},
     {"conv", NULL, {F(S(1, 1, 2, 3), 1, 2, 3, 4, 5, 6), F(S(1, 1, 2, 2), 1, 10, 100, 1000), END}, F(S(1, 1, 1, 2), 5421, 6532), 0, 0},
