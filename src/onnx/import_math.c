@@ -155,7 +155,7 @@ static tern_status second_operand(tern__onnx_node *n, tern_value *out)
         return TERN_OK;
     }
     const int64_t axis = axis_given < 0 ? axis_given + sa.rank : axis_given;
-    bool fits = broadcast && axis >= 0 && axis + sb.rank <= sa.rank;
+    bool fits = broadcast && axis >= 0 && axis <= sa.rank - sb.rank;
     for (int i = 0; fits && i < sb.rank; i++)
         fits = sb.dim[i] == 1 || sb.dim[i] == sa.dim[axis + i];
     if (!fits)

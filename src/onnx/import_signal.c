@@ -11,8 +11,8 @@
 
 enum {
     TABLE_MAX = 1 << 22,     /* elements of a table of cosines and sines; longer transforms are taken apart */
-    WINDOW_MAX = 1 << 28,    /* elements of a window or of mel weights */
-    LENGTH_MAX = 1 << 24,    /* of a transform */
+    WINDOW_MAX = 1 << 24,    /* elements of a window or of mel weights */
+    LENGTH_MAX = 1 << 22,    /* of a transform */
     SIGNAL_MAX = 1 << 30,    /* samples, which frames count in 32 bits */
 };
 
