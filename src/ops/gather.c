@@ -62,6 +62,24 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
     return TERN_OK;
 }
 
+int tern__gather_value(tern__body *b, tern_value data, tern__aff *from, int axis, int index)
+{
+    const int64_t extent = tern__shape_of(b->g, data)->dim[axis];
+    const tern_dtype t = tern__dtype_of(b->g, data);
+    if (b->failed || index < 0)
+        return -1;
+    if (b->ins[index].op == TERN__INS_CONST) {
+        const double x = b->ins[index].x, k = x < 0 ? x + (double)extent : x;
+        if (!(k >= 0 && k < (double)extent))
+            return tern__body_const(b, t, 0);
+        from[axis] = tern__aff_const((int64_t)k);
+        return tern__body_value(b, data, from);
+    }
+    from[axis] = tern__body_index_from(b, index, extent);
+    const int inside = tern__body_inbound(b, index, extent), found = tern__body_value(b, data, from);
+    return tern__body_select(b, inside, found, tern__body_const(b, t, 0));
+}
+
 static tern_status move(tern__emit_move *m, const tern__node *n)
 {
     tern__body *b = m->body;
@@ -75,9 +93,8 @@ static tern_status move(tern__emit_move *m, const tern__node *n)
     }
     tern__aff from[TERN_MAX_RANK];
     for (int i = 0; i < data->rank; i++)
-        from[i] = i < map.axis ? m->coord[i] : i == map.axis ? tern__body_index_from(b, index, map.extent) : m->coord[i + indices->rank - 1];
-    int inside = tern__body_inbound(b, index, map.extent), found = tern__body_value(b, n->in[0], from);
-    m->reg = tern__body_select(b, inside, found, tern__body_const(b, tern__dtype_of(b->g, n->in[0]), 0));
+        from[i] = i < map.axis ? m->coord[i] : i == map.axis ? tern__aff_const(0) : m->coord[i + indices->rank - 1];
+    m->reg = tern__gather_value(b, n->in[0], from, map.axis, index);
     return TERN_OK;
 }
 

@@ -25,4 +25,10 @@ static inline int64_t tern__gather_at(const tern__array *indices, int64_t i, int
     return k >= 0 && k < extent ? k : -1;
 }
 
+/* Codegen: the element of data at the coordinates `from`, whose one along axis is what the register index says; 0 out of range. An index that is
+ * known is an index like any other: nothing is asked at run time. */
+struct tern__body;
+struct tern__aff;
+int tern__gather_value(struct tern__body *b, tern_value data, struct tern__aff *from, int axis, int index);
+
 #endif

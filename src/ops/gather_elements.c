@@ -57,19 +57,18 @@ static tern_status move(tern__emit_move *m, const tern__node *n)
 {
     tern__body *b = m->body;
     const tern_shape *data = tern__shape_of(b->g, n->in[0]);
-    const int zero = tern__body_const(b, tern__dtype_of(b->g, n->in[0]), 0);
     int axis;
     TERN_TRY(tern__axis(n, tern__attr_int(n, 0), data->rank, &axis));
     const int64_t extent = data->dim[axis];
     const int index = tern__body_value(b, n->in[1], m->coord);
     if (extent == 0 || index < 0) {
-        m->reg = index < 0 ? -1 : zero;
+        m->reg = index < 0 ? -1 : tern__body_const(b, tern__dtype_of(b->g, n->in[0]), 0);
         return TERN_OK;
     }
     tern__aff from[TERN_MAX_RANK];
     for (int d = 0; d < data->rank; d++)
-        from[d] = d == axis ? tern__body_index_from(b, index, extent) : m->coord[d];
-    m->reg = tern__body_select(b, tern__body_inbound(b, index, extent), tern__body_value(b, n->in[0], from), zero);
+        from[d] = m->coord[d];
+    m->reg = tern__gather_value(b, n->in[0], from, axis, index);
     return TERN_OK;
 }
 
