@@ -12,18 +12,28 @@
 typedef struct entry {
     uint64_t key;
     tern_value value; /* a constant, or the first output of a node; in the new graph */
+    int next;         /* the entry before it in the same chain, plus one */
 } entry;
 
 typedef struct seen {
     entry *items;
     int n, cap;
+    int *chains;      /* by the key's low bits: the last entry plus one, 0: none */
+    int n_chains;     /* a power of two */
 } seen;
+
+static int *chain_of(const seen *s, uint64_t key)
+{
+    return &s->chains[key & (uint64_t)(s->n_chains - 1)];
+}
 
 static bool remember(seen *s, uint64_t key, tern_value v)
 {
     if (!TERN_GROW(s->items, s->n, s->cap))
         return false;
-    s->items[s->n++] = (entry){.key = key, .value = v};
+    int *chain = chain_of(s, key);
+    s->items[s->n] = (entry){.key = key, .value = v, .next = *chain};
+    *chain = ++s->n;
     return true;
 }
 
@@ -77,7 +87,7 @@ static tern_status map_constant(tern__rewrite *rw, tern_value old)
     if (x->data->size > LARGEST)
         return TERN_OK;
     uint64_t key = tern__hash(x->data->data, x->data->size).lo;
-    for (int i = 0; i < s->n; i++) {
+    for (int i = *chain_of(s, key) - 1; i >= 0; i = s->items[i].next - 1) {
         const tern__value *y = tern__value_at(rw->to, s->items[i].value);
         if (s->items[i].key != key || y->kind != TERN__VALUE_CONST || y->type.dtype != x->type.dtype || y->data->size != x->data->size ||
             !tern__shape_equal(&y->type.shape, &x->type.shape) || memcmp(y->data->data, x->data->data, x->data->size) != 0)
@@ -106,7 +116,7 @@ static tern_status merge_or_copy(tern__rewrite *rw, const tern__node *n, tern_va
     seen *s = rw->user;
     TERN_TRY(map_inputs(rw, n, in));
     const uint64_t key = node_key(n, in);
-    for (int i = 0; i < s->n; i++) {
+    for (int i = *chain_of(s, key) - 1; i >= 0; i = s->items[i].next - 1) {
         const tern__node *other = s->items[i].key == key ? tern__producer(rw->to, s->items[i].value) : NULL;
         if (!other || !same_node(n, in, other))
             continue;
@@ -128,8 +138,12 @@ static tern_status visit(tern__rewrite *rw, const tern__node *n)
 
 static tern_status run(const tern_graph *in, tern_graph **out)
 {
-    seen s = {0};
-    tern_status st = tern__graph_rewrite(in, &s, visit, out);
+    seen s = {.n_chains = 16};
+    while (s.n_chains < in->n_nodes && s.n_chains < 1 << 20)
+        s.n_chains *= 2;
+    s.chains = tern__alloc_array((size_t)s.n_chains, sizeof *s.chains);
+    tern_status st = s.chains ? tern__graph_rewrite(in, &s, visit, out) : tern__fail(TERN_E_NOMEM, "cse: %d chains", s.n_chains);
+    tern__free(s.chains);
     tern__free(s.items);
     return st;
 }
