@@ -26,7 +26,7 @@ int64_t tern__bytes_unfused(const tern_graph *g)
         if (n->op->reshapes)
             continue;
         for (int k = 0; k < n->n_in; k++)
-            if (n->in[k] != TERN_NONE && !(n->op->shape_only >> k & 1))
+            if (n->in[k] != TERN_NONE && tern__op_reads(n->op, k))
                 bytes += (int64_t)tern__type_bytes(tern__type_of(g, n->in[k]));
         for (int k = 0; k < n->n_out; k++)
             bytes += (int64_t)tern__type_bytes(tern__type_of(g, n->out[k]));

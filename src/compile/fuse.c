@@ -95,7 +95,7 @@ static tern_status settle_wide_nodes(tern__compile *c)
             continue;
         int sum = 0;
         for (int k = 0; k < n->n_in; k++)
-            if (n->in[k] != TERN_NONE && !(n->op->shape_only >> TERN_MIN(k, 31) & 1))
+            if (n->in[k] != TERN_NONE && tern__op_reads(n->op, k))
                 sum += leaves[n->in[k]];
         for (int k = 0; k < n->n_in && sum > MAX_LEAVES; k++) {
             if (n->in[k] == TERN_NONE || leaves[n->in[k]] == 1)

@@ -105,6 +105,9 @@ typedef struct tern__op {
     int64_t (*flops)(const tern__node *n, const tern__type *in, const tern__type *out);
 } tern__op;
 
+/* Are the elements of operand i read? */
+static inline bool tern__op_reads(const tern__op *op, int i) { return i >= 32 || !(op->shape_only >> i & 1); }
+
 /* The line that tools/registry looks for: TERN_OP(relu) = { ... }; defines the const descriptor tern__op_relu. */
 #define TERN_OP(ident) const tern__op tern__op_##ident
 
