@@ -231,6 +231,7 @@ const tern__onnx_map tern__onnx_map_index[] = {
     {"", "ScatterElements", 11, scatter_elements},
     {"", "ScatterND", 11, scatter_nd},
     {"", "TensorScatter", 24, tensor_scatter},
+    {"", "TfIdfVectorizer", 9, tern__onnx_tf_idf},
     {"", "TopK", 1, top_k_1},
     {"", "TopK", 10, top_k},
     {"", "Unique", 11, unique},
