@@ -1,5 +1,5 @@
 /* Every op by every implementation of both kernel families against the scalar references: smallest sizes, a floating-point and an
- * integer type. test_soak_certify has all sizes and types. */
+ * integer type. test_soak_certify_* have all sizes and types. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
