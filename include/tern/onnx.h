@@ -97,7 +97,10 @@ typedef struct tern_onnx_graph_params {
  * first place where control or a shape depends on what only a run knows: such models run through tern_onnx_session. p may be NULL. */
 TERN_API tern_status tern_onnx_graph(tern_onnx *m, const tern_onnx_graph_params *p, tern_graph **out) TERN_MUST_CHECK;
 
-/* Writes a graph as an ONNX model (opset 17 unless an op needs more). TERN_E_UNSUPPORTED names an op that ONNX cannot say. */
+/* Writes a graph as an ONNX model (opset 17 unless an op needs more) that gives the same numbers; weights keep their variables' names, and free
+ * axes stay open where nothing in the graph depends on their extent. A model over 2 GB has its weights in a second file, PATH.data. Dropout does
+ * nothing in it, and random numbers are those of whoever runs it. TERN_E_UNSUPPORTED names an op that ONNX cannot say; TERN_E_INVALID for a graph
+ * that assigns to variables (a training step) or has no outputs. */
 TERN_API tern_status tern_onnx_save(const tern_graph *g, const char *path) TERN_MUST_CHECK;
 
 /* --- Running --------------------------------------------------------------------------------------------------- */

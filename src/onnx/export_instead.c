@@ -528,6 +528,8 @@ tern_status tern__instead_pad(tern_graph *g, const tern__node *n, const tern_val
         const int64_t extent = m.before[axis] + s.dim[axis] + m.after[axis];
         if (m.before[axis] == 0 && m.after[axis] == 0)
             continue;
+        if (extent > INT32_MAX)
+            return tern__fail(TERN_E_UNSUPPORTED, "pad: a list of %lld places is too long for a model", (long long)extent);
         int64_t *at = tern__alloc_array((size_t)extent, sizeof *at);
         if (!at)
             return tern__fail(TERN_E_NOMEM, "pad: a list of %lld places", (long long)extent);

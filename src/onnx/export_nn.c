@@ -132,6 +132,8 @@ static void emit_l2(tern__export *e, const tern__node *n)
 /* Numbers along one spatial axis that broadcast over [N, C, spatial...]: where windows begin. */
 static const char *beginnings(tern__export *e, const tern__spatial *sp, int d)
 {
+    if (sp->out[d] > INT32_MAX)
+        tern__export_fail(e, TERN_E_UNSUPPORTED, "max_pool: a list of %lld windows is too long for a model", (long long)sp->out[d]);
     int64_t shape[5] = {1, 1, 1, 1, 1}, *at = tern__export_keep(e, (size_t)sp->out[d], sizeof *at);
     if (!at)
         return NULL;

@@ -175,29 +175,22 @@ double tern__onnx_attr_float(tern__onnx_node *n, const char *name, double def)
     return a && a->has_f ? (double)a->f : def;
 }
 
-/* A bytes field as text that ends where it ends. */
-static const char *text_of(tern__onnx_node *n, const ProtobufCBinaryData *s)
+/* A NUL follows every bytes field of a file's messages. */
+static const char *text_of(const ProtobufCBinaryData *s)
 {
-    char *text = tern__onnx_trace_scratch(n->t, s->len + 1, 1);
-    if (!text) {
-        tern__graph_fail(n->g, TERN_E_NOMEM, "onnx: an attribute of %zu bytes", s->len);
-        return "";
-    }
-    if (s->len > 0)
-        memcpy(text, s->data, s->len);
-    return text;
+    return s->len > 0 ? (const char *)s->data : "";
 }
 
 const char *tern__onnx_attr_string(tern__onnx_node *n, const char *name, const char *def)
 {
     const Onnx__AttributeProto *a = look_at(n, name);
-    return a && a->has_s ? text_of(n, &a->s) : def;
+    return a && a->has_s ? text_of(&a->s) : def;
 }
 
 const char *tern__onnx_attr_strings(tern__onnx_node *n, const char *name, int i)
 {
     const Onnx__AttributeProto *a = look_at(n, name);
-    return a && i >= 0 && (size_t)i < a->n_strings ? text_of(n, &a->strings[i]) : NULL;
+    return a && i >= 0 && (size_t)i < a->n_strings ? text_of(&a->strings[i]) : NULL;
 }
 
 const int64_t *tern__onnx_attr_ints(tern__onnx_node *n, const char *name, int *count)
@@ -344,7 +337,8 @@ static tern_value constant(tern__onnx_node *n, tern_dtype dtype, const tern_shap
     size_t bytes;
     if (!tern__shape_elems(shape, &elems) || !tern__mul_size((size_t)elems, tern_dtype_size(dtype), &bytes))
         return tern__graph_fail(n->g, TERN_E_SHAPE, "a constant larger than can be counted");
-    tern__blob *b = tern__blob_create(NULL, bytes);
+    /* No elements: the scratch memory for them was not to be had, and the caller went on. */
+    tern__blob *b = f || ints || elems == 0 ? tern__blob_create(NULL, bytes) : NULL;
     if (!b)
         return tern__graph_fail(n->g, TERN_E_NOMEM, "onnx: a constant of %zu bytes", bytes);
     a.data = b->data;

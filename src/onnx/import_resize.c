@@ -187,7 +187,9 @@ static tern_value add_taps(tern__onnx_node *n, const resize *r, tern_value x, co
     int64_t *from = tern__onnx_scratch(n, out * FEW_TAPS, sizeof *from);
     double *weight = tern__onnx_scratch(n, out * FEW_TAPS, sizeof *weight), w[FEW_TAPS];
     bool counts[FEW_TAPS] = {false};
-    for (int64_t i = 0; from && weight && i < l->out; i++) {
+    if (!from || !weight)
+        return TERN_NONE;
+    for (int64_t i = 0; i < l->out; i++) {
         const int64_t base = weigh(r, l, i, taps, first, w);
         for (int k = 0; k < taps; k++) {
             from[k * l->out + i] = clamped((double)(base + k), l->in);
@@ -210,7 +212,7 @@ static tern_value multiply(tern__onnx_node *n, const resize *r, tern_value x, co
 {
     tern_graph *g = n->g;
     const tern_shape s = *tern__shape_of(g, x), m = {.rank = 2, .dim = {l->out, l->in}};
-    double *matrix = tern__onnx_scratch(n, (size_t)(l->out * l->in), sizeof *matrix), *w = tern__onnx_scratch(n, (size_t)taps, sizeof *w);
+    double *matrix = tern__onnx_scratch(n, (size_t)l->out, (size_t)l->in * sizeof *matrix), *w = tern__onnx_scratch(n, (size_t)taps, sizeof *w);
     if (!matrix || !w)
         return TERN_NONE;
     for (int64_t i = 0; i < l->out; i++) {

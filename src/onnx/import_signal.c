@@ -262,7 +262,14 @@ static tern_status transform_inner(tern__onnx_node *n, tern_value x, int64_t len
     tern_shape s = *tern__shape_of(g, x);
     const int c = (int)s.dim[rank - 1];
     const int64_t m = tern__extent(&s, 0, rank - 2), bins = onesided && !inverse ? len / 2 + 1 : len;
-    tern_value y = reshape3(g, tern__widen(g, x), m, s.dim[rank - 2], c);
+    const int64_t extent = s.dim[rank - 2];
+    s.dim[rank - 2] = bins;
+    s.dim[rank - 1] = to_real ? 1 : 2;
+    if (m == 0) {
+        *out = tern__onnx_const(n, tern__dtype_of(g, x), &s, NULL);
+        return TERN_OK;
+    }
+    tern_value y = reshape3(g, tern__widen(g, x), m, extent, c);
     if (to_real) {
         TERN_TRY(real_inverse(n, m, len / 2 + 1, len, y, &y));
     } else {
@@ -270,8 +277,6 @@ static tern_status transform_inner(tern__onnx_node *n, tern_value x, int64_t len
         if (inverse)
             y = tern__mul_scalar(g, y, 1.0 / (double)len);
     }
-    s.dim[rank - 2] = bins;
-    s.dim[rank - 1] = to_real ? 1 : 2;
     *out = tern__cast(g, tern__reshape(g, y, &s), tern__dtype_of(g, x));
     return TERN_OK;
 }
@@ -411,7 +416,8 @@ static tern_status window(tern__onnx_node *n, double a0, double a1, double a2)
         }
         set_number(&w.a, i, a0 - a1 * c + a2 * c2);
     }
-    tern__onnx_set(n, 0, tern__reshape(n->g, table_end(n, &w), &(tern_shape){.rank = 1, .dim = {size}}));
+    w.a.type.shape = (tern_shape){.rank = 1, .dim = {size}};
+    tern__onnx_set(n, 0, table_end(n, &w));
     return TERN_OK;
 }
 
