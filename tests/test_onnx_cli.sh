@@ -1,66 +1,8 @@
 #!/bin/sh
 # What the tern command does with ONNX models: info, run, test, convert, plan, right and wrong. The models are made here, by tests/onnx_build.h.
 # usage: test_onnx_cli.sh TERN
-set -u
 tern=$1
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-unset TERN_DEVICE TERN_KERNEL_PATH TERN_DATA_DIR
-n=0 failed=0
-
-result() { # result STATUS WHAT
-  n=$((n + 1))
-  if [ "$1" -eq 0 ]; then
-    echo "ok $n - $2"
-  else
-    echo "# stdout: $(head -c 600 out 2>/dev/null)"
-    echo "# stderr: $(head -c 800 err 2>/dev/null)"
-    echo "not ok $n - $2"
-    failed=1
-  fi
-}
-
-# expect CODE PATTERN ARGS...: runs tern; wants the exit code and the pattern in its output, on stderr where CODE is not 0.
-expect() {
-  code=$1 pattern=$2
-  shift 2
-  timeout 240 "$tern" "$@" >out 2>err
-  got=$?
-  if [ "$code" -eq 0 ]; then where=out; else where=err; fi
-  [ "$got" -eq "$code" ] && grep -qE -- "$pattern" "$where"
-  result $? "exit $code (was $got), \"$pattern\": tern $*"
-  if [ "$code" -ne 0 ]; then
-    [ "$(grep -c '^tern: ' err)" -eq 1 ] && ! grep -qiE 'sanitizer|runtime error|core dumped' err
-    result $? "  one sentence on standard error"
-  fi
-}
-
-# says PATTERN: the last command's standard output has this line.
-says() {
-  grep -qE -- "$1" out
-  result $? "  and says \"$1\""
-}
-
-# check PYTHON: the expression holds; d is the last command's JSON document, npy(FILE) an array as a flat list.
-check() {
-  python3 - "$1" <<'P' 2>>err
-import ast, json, struct, sys
-def npy(path):
-    b = open(path, "rb").read()
-    n = struct.unpack("<H", b[8:10])[0]
-    head = ast.literal_eval(b[10:10 + n].decode())
-    kind = {"<f4": "f", "<i8": "q", "|u1": "B", "<f8": "d"}[head["descr"]]
-    data = b[10 + n:]
-    return list(struct.unpack("<%d%s" % (len(data) // struct.calcsize(kind), kind), data))
-try:
-    d = json.load(open("out"))
-except ValueError:
-    d = None
-assert eval(sys.argv[1]), sys.argv[1]
-P
-  result $? "  and $1"
-}
+. "$(dirname "$0")/cli.sh"
 
 cat >make.c <<'C'
 #include <onnx_build.h>

@@ -254,7 +254,7 @@ static void a_model_learns_another_task(void **state)
     MUST(tern_device_open(NULL, &d));
     MUST(tern_onnx_load(in_dir("m.onnx"), &m));
     MUST(tern_store_create(d, &store));
-    double first, last;
+    double first = 0, last = 0;
     train(d, m, store, &first, &last);
     assert_true(last < 0.5 * first);
     assert_true(accuracy(d, m, store) > 0.8);

@@ -6,16 +6,6 @@ static tern_status ref(const tern__node *n, const tern__array *in, const tern__a
     return tern__ref_arg(n, in, out, true);
 }
 
-/* Constant almost everywhere: nothing flows. */
-static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
-{
-    (void)g;
-    (void)n;
-    (void)dy;
-    (void)dx;
-    return TERN_OK;
-}
-
 static const tern__reduction reduction = {.index = true};
 
 TERN_OP(argmax) = {
@@ -32,5 +22,5 @@ TERN_OP(argmax) = {
     .reduction = &reduction,
     .infer = tern__infer_reduce_index,
     .ref = ref,
-    .grad = grad,
+    .grad = tern__grad_nothing, /* Constant almost everywhere: nothing flows. */
 };

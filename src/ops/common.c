@@ -214,6 +214,21 @@ tern_value tern__reshape_as(tern_graph *g, tern_value a, tern_value like)
     return tern_graph_op2(g, "reshape_as", a, like, NULL);
 }
 
+tern_status tern__grad_reshape(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    dx[0] = tern__reshape_as(g, dy[0], n->in[0]);
+    return TERN_OK;
+}
+
+tern_status tern__grad_nothing(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
+{
+    (void)g;
+    (void)n;
+    (void)dy;
+    (void)dx;
+    return TERN_OK;
+}
+
 /* The axes in mask as a list; returns how many. */
 static int mask_list(unsigned mask, int64_t axes[TERN_MAX_RANK])
 {

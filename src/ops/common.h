@@ -70,6 +70,9 @@ void tern__array_copy(const tern__array *to, int64_t i, const tern__array *from,
 /* a broadcast to the shape of like, a reshaped to it; the extents are those of the day the graph is compiled. */
 tern_value tern__expand_as(tern_graph *g, tern_value a, tern_value like);
 tern_value tern__reshape_as(tern_graph *g, tern_value a, tern_value like);
+/* Gradients that several ops share: dy under x's shape (the op only reshapes); nothing at all (the op is constant almost everywhere). */
+tern_status tern__grad_reshape(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx);
+tern_status tern__grad_nothing(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx);
 /* Rank-0 number of elements of like along the axes in mask, in dtype t. */
 tern_value tern__count(tern_graph *g, tern_value like, unsigned mask, tern_dtype t);
 tern_value tern__zeros_like(tern_graph *g, tern_value like);

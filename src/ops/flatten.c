@@ -34,12 +34,6 @@ static tern_status expand(tern_graph *g, const tern__node *n, const tern_value *
     return TERN_OK;
 }
 
-static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
-{
-    dx[0] = tern__reshape_as(g, dy[0], n->in[0]);
-    return TERN_OK;
-}
-
 TERN_OP(flatten) = {
     .name = "flatten",
     .doc = "y = x as a matrix: the axes before axis make the rows, the others the columns",
@@ -52,7 +46,7 @@ TERN_OP(flatten) = {
     .attrs = attrs,
     .n_attrs = TERN_COUNT(attrs),
     .infer = infer,
-    .grad = grad,
+    .grad = tern__grad_reshape,
     .expand = expand,
     .reshapes = true,
 };

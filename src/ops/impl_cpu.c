@@ -35,6 +35,23 @@ bool tern__cpu_accept(const tern__lower *l, const tern__node *n, bool half, tern
     return true;
 }
 
+bool tern__any_accept(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    for (int i = 0; i < n->n_in + n->n_out; i++) {
+        const tern_value v = i < n->n_in ? n->in[i] : n->out[i - n->n_in];
+        const tern__type *t = v == TERN_NONE ? NULL : tern__lower_type(l, v);
+        if (t && tern__elems(&t->shape) > INT32_MAX) {
+            tern__str_addf(why, "%" PRId64 " elements need more than 32-bit indices", tern__elems(&t->shape));
+            return false;
+        }
+        if (t && t->dtype == TERN_F64 && !tern__lower_device(l)->fp64) {
+            tern__str_add(why, "the device has no f64");
+            return false;
+        }
+    }
+    return true;
+}
+
 int tern__cpu_source(tern_dtype t)
 {
     return t == TERN_F16 ? 1 : t == TERN_BF16 ? 2 : 0;

@@ -1,4 +1,4 @@
-/* What the CPU family's implementations share: vector width, register budget, packing of operands. */
+/* What implementations share, the CPU family's above all: what they accept, vector width, register budget, packing of operands. */
 #ifndef TERN_OPS_IMPL_CPU_H
 #define TERN_OPS_IMPL_CPU_H
 
@@ -15,6 +15,8 @@ static inline int tern__cpu_accumulators(int width)
 /* Tests that every CPU kernel needs: family, dtypes of operands and result, sizes that 32-bit indices reach, nothing empty.
  * half: f16 and bf16 are taken too. */
 bool tern__cpu_accept(const tern__lower *l, const tern__node *n, bool half, tern__str *why);
+/* What kernels for every device need: sizes that 32-bit indices reach, and f64 only where the device has it. */
+bool tern__any_accept(const tern__lower *l, const tern__node *n, tern__str *why);
 /* SRC of the packing kernels. */
 int tern__cpu_source(tern_dtype t);
 void tern__cpu_define(tern__kern *k, const char *name, int64_t x);

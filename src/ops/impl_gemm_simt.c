@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/impls.h"
+#include "ops/impl_cpu.h"
 #include "ops/spatial.h"
 
 enum {
@@ -242,24 +242,6 @@ static tern_status lower_product(tern__lower *l, const struct product *p)
 
 /* --- What is taken --- */
 
-static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
-{
-    const tern_device_info *d = tern__lower_device(l);
-    const tern__type *t = tern__lower_type(l, n->out[0]);
-    if (t->dtype == TERN_F64 && !d->fp64) {
-        tern__str_add(why, "the device has no f64");
-        return false;
-    }
-    for (int i = 0; i <= n->n_in; i++) {
-        const tern__type *x = i < n->n_in ? tern__lower_type(l, n->in[i]) : t;
-        if (tern__elems(&x->shape) > INT32_MAX) {
-            tern__str_addf(why, "%lld elements need more than 32-bit indices", (long long)tern__elems(&x->shape));
-            return false;
-        }
-    }
-    return true;
-}
-
 /* --- matmul --- */
 
 /* The linear batch index of an operand whose extents broadcast to the result's, as an expression of batch. */
@@ -315,7 +297,7 @@ static bool accept_matmul(const tern__lower *l, const tern__node *n, tern__str *
             tern__str_addf(why, "operand %d is a vector", i);
             return false;
         }
-    return accept(l, n, why);
+    return tern__any_accept(l, n, why);
 }
 
 static tern_status lower_matmul(tern__lower *l, const tern__node *n)
@@ -448,6 +430,6 @@ static tern_status lower_conv_grad_weight(tern__lower *l, const tern__node *n)
     return lower_product(l, &p);
 }
 
-const tern__impl tern__impl_conv_simt = {.name = "simt_tile", .accept = accept, .lower = lower_conv};
-const tern__impl tern__impl_conv_grad_input_simt = {.name = "simt_tile", .accept = accept, .lower = lower_conv_grad_input};
-const tern__impl tern__impl_conv_grad_weight_simt = {.name = "simt_tile", .accept = accept, .lower = lower_conv_grad_weight};
+const tern__impl tern__impl_conv_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv};
+const tern__impl tern__impl_conv_grad_input_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv_grad_input};
+const tern__impl tern__impl_conv_grad_weight_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv_grad_weight};

@@ -193,22 +193,6 @@ static tern_status lower_width(tern__lower *l, const tern__node *n, int width)
 
 /* --- One item an element --- */
 
-static bool accept_items(const tern__lower *l, const tern__node *n, tern__str *why)
-{
-    for (int i = 0; i <= n->n_in; i++) {
-        const tern__type *t = tern__lower_type(l, i < n->n_in ? n->in[i] : n->out[0]);
-        if (tern__elems(&t->shape) > INT32_MAX) {
-            tern__str_addf(why, "%" PRId64 " elements need more than 32-bit indices", tern__elems(&t->shape));
-            return false;
-        }
-        if (t->dtype == TERN_F64 && !tern__lower_device(l)->fp64) {
-            tern__str_add(why, "the device has no f64");
-            return false;
-        }
-    }
-    return true;
-}
-
 static tern_status lower_items(tern__lower *l, const tern__node *n)
 {
     return lower_width(l, n, 1);
@@ -233,7 +217,7 @@ static bool accept_rows(const tern__lower *l, const tern__node *n, tern__str *wh
         tern__str_addf(why, "%" PRId64 " channels do not fill vectors of %d", tern__lower_type(l, n->in[0])->shape.dim[1], width);
         return false;
     }
-    return accept_items(l, n, why);
+    return tern__any_accept(l, n, why);
 }
 
 /* In plain layout neighbouring channels lie far apart: single elements then walk memory in a better order. */
@@ -273,7 +257,7 @@ static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *b
 }
 
 const tern__impl tern__impl_pool_rows = {.name = "cpu_rows", .accept = accept_rows, .lower = lower_rows, .prologue = 1, .blocked = blocked};
-const tern__impl tern__impl_pool_items = {.name = "items", .accept = accept_items, .lower = lower_items, .prologue = 1};
+const tern__impl tern__impl_pool_items = {.name = "items", .accept = tern__any_accept, .lower = lower_items, .prologue = 1};
 /* The positions come from memory; dy may be computed on the way, being read once for every window, or nearly. */
 const tern__impl tern__impl_max_pool_grad_rows = {.name = "cpu_rows", .accept = accept_rows, .lower = lower_rows, .prologue = 2, .blocked = blocked};
-const tern__impl tern__impl_max_pool_grad_items = {.name = "items", .accept = accept_items, .lower = lower_items, .prologue = 2};
+const tern__impl tern__impl_max_pool_grad_items = {.name = "items", .accept = tern__any_accept, .lower = lower_items, .prologue = 2};

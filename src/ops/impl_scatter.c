@@ -1,5 +1,4 @@
 /* scatter_add of few indices (kernels/scatter_add.cl): one item an element, which looks at all of them. */
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "ops/impl_cpu.h"
@@ -13,18 +12,7 @@ static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
         tern__str_addf(why, "more than %d indices", FEW);
         return false;
     }
-    for (int i = 0; i < n->n_in; i++) {
-        const tern__type *t = tern__lower_type(l, n->in[i]);
-        if (tern__elems(&t->shape) > INT32_MAX) {
-            tern__str_addf(why, "%" PRId64 " elements need more than 32-bit indices", tern__elems(&t->shape));
-            return false;
-        }
-        if (t->dtype == TERN_F64 && !tern__lower_device(l)->fp64) {
-            tern__str_add(why, "the device has no f64");
-            return false;
-        }
-    }
-    return true;
+    return tern__any_accept(l, n, why);
 }
 
 void tern__scatter_axes(const int dims[3], const char *const names[3], tern__hook_axis *axes, char *text, size_t size)

@@ -1,6 +1,5 @@
 /* scatter_slices, scatter_elements and scatter_add for every device: kernels/scatter_lists.cl sorts the updates by where they fall, and
  * kernels/scatter_apply.cl makes each element of the result. The work grows with the elements plus the updates, not with their product. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "ops/impl_cpu.h"
@@ -37,22 +36,6 @@ static tern_status view_of(const tern__lower *l, const tern__node *n, view *v)
     v->lines_outer = v->lines ? v->m.outer : 1;
     v->lines_inner = v->lines ? v->m.inner : 1;
     return TERN_OK;
-}
-
-static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
-{
-    for (int i = 0; i < n->n_in; i++) {
-        const tern__type *t = tern__lower_type(l, n->in[i]);
-        if (tern__elems(&t->shape) > INT32_MAX) {
-            tern__str_addf(why, "%" PRId64 " elements need more than 32-bit indices", tern__elems(&t->shape));
-            return false;
-        }
-        if (t->dtype == TERN_F64 && !tern__lower_device(l)->fp64) {
-            tern__str_add(why, "the device has no f64");
-            return false;
-        }
-    }
-    return true;
 }
 
 /* Items of the first kernel: a few for each compute unit of a CPU, thousands elsewhere, where a line is all read at the same time anyway. */
@@ -140,4 +123,4 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     return lower_apply(l, n, &v, updates, heads, nexts);
 }
 
-const tern__impl tern__impl_scatter_lists = {.name = "lists", .accept = accept, .lower = lower, .prologue = 1 | 4};
+const tern__impl tern__impl_scatter_lists = {.name = "lists", .accept = tern__any_accept, .lower = lower, .prologue = 1 | 4};

@@ -1,6 +1,4 @@
 /* top_k for every device: kernels/top_k_parts.cl orders the best of each part of a line, kernels/top_k_merge.cl those of all parts. */
-#include <inttypes.h>
-
 #include "ops/impl_cpu.h"
 #include "ops/scatter.h"
 #include "ops/top_k.h"
@@ -30,20 +28,6 @@ static tern_status lines_of(const tern__lower *l, const tern__node *n, lines *v)
     v->parts = tern__div_up(v->extent, v->part);
     v->keep = TERN_MAX(TERN_MIN(v->take, v->part), 1);
     return TERN_OK;
-}
-
-static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
-{
-    const tern__type *t = tern__lower_type(l, n->in[0]);
-    if (tern__elems(&t->shape) > INT32_MAX) {
-        tern__str_addf(why, "%" PRId64 " elements need more than 32-bit indices", tern__elems(&t->shape));
-        return false;
-    }
-    if (t->dtype == TERN_F64 && !tern__lower_device(l)->fp64) {
-        tern__str_add(why, "the device has no f64");
-        return false;
-    }
-    return true;
 }
 
 /* What both kernels are told, with their two buffers. */
@@ -93,4 +77,4 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     return k ? TERN_OK : TERN_E_NOMEM;
 }
 
-const tern__impl tern__impl_top_k_heaps = {.name = "heaps", .accept = accept, .lower = lower};
+const tern__impl tern__impl_top_k_heaps = {.name = "heaps", .accept = tern__any_accept, .lower = lower};

@@ -133,3 +133,76 @@ tern_status tern__ref_norm(const tern__norm_ref *r, const tern__array *x, const 
     tern__free(var);
     return st;
 }
+
+/* --- Over the last axes --- */
+
+enum { LAST_AXIS, LAST_EPS };
+
+/* gamma and beta have the extents of x from axis on. */
+static tern_status check_param(const tern__node *n, const tern__type *in, int i, int axis)
+{
+    char a[TERN__SHAPE_TEXT], b[TERN__SHAPE_TEXT];
+    tern_shape want = {.rank = in[0].shape.rank - axis};
+    for (int k = 0; k < want.rank; k++)
+        want.dim[k] = in[0].shape.dim[axis + k];
+    if (i >= n->n_in || in[i].dtype == TERN_DTYPE_COUNT || tern__shape_equal(&in[i].shape, &want))
+        return TERN_OK;
+    return tern__fail(TERN_E_SHAPE, "%s: input %d is %s but must be %s", n->op->name, i, tern__shape_text(&in[i].shape, a), tern__shape_text(&want, b));
+}
+
+tern_status tern__infer_last_norm(const tern__node *n, const tern__type *in, tern__type *out)
+{
+    int axis;
+    TERN_TRY(tern__need_floats(n, in));
+    TERN_TRY(tern__need_eps(n, LAST_EPS));
+    TERN_TRY(tern__axis(n, tern__attr_int(n, LAST_AXIS), in[0].shape.rank, &axis));
+    for (int i = 1; i < n->n_in; i++)
+        TERN_TRY(check_param(n, in, i, axis));
+    return tern__infer_same(n, in, out);
+}
+
+/* The axes from `axis` on. */
+static unsigned last_axes(const tern__node *n, int rank)
+{
+    int axis = 0;
+    (void)tern__axis(n, tern__attr_int(n, LAST_AXIS), rank, &axis); /* the shape rule has accepted it */
+    return ((1u << rank) - 1u) & ~((1u << axis) - 1u);
+}
+
+tern_status tern__ref_last_norm(const tern__node *n, const tern__array *in, const tern__array *out, bool centred)
+{
+    const tern_shape *s = &in[0].type.shape;
+    const unsigned mask = last_axes(n, s->rank);
+    const tern__norm_ref r = {.mask = mask, .affine = mask, .eps = tern__attr_float(n, LAST_EPS), .centred = centred,
+                              .gamma = tern__has_input(n, 1) ? &in[1] : NULL, .beta = tern__has_input(n, 2) ? &in[2] : NULL};
+    return tern__ref_norm(&r, &in[0], s, &out[0]);
+}
+
+static tern__norm last_norm(tern_graph *g, const tern__node *n, const tern_value *in, bool centred)
+{
+    tern__norm b = {.eps = tern__attr_float(n, LAST_EPS), .centred = centred, .x = tern__widen(g, in[0]), .gamma = tern__norm_input(g, n, in, 1)};
+    b.mask = last_axes(n, tern__shape_of(g, in[0])->rank);
+    tern__norm_stats(g, &b);
+    return b;
+}
+
+tern_status tern__grad_last_norm(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx, bool centred)
+{
+    const tern__norm b = last_norm(g, n, n->in, centred);
+    const tern_dtype t = tern__dtype_of(g, n->in[0]);
+    const unsigned others = ((1u << tern__shape_of(g, n->in[0])->rank) - 1u) & ~b.mask;
+    tern_value d = tern__widen(g, dy[0]);
+    dx[0] = tern__cast(g, tern__norm_grad(g, &b, d), t);
+    if (tern__has_input(n, 1))
+        dx[1] = tern__norm_param_grad(g, tern__mul(g, d, b.xhat), others, t);
+    if (tern__has_input(n, 2))
+        dx[2] = tern__norm_param_grad(g, d, others, t);
+    return TERN_OK;
+}
+
+tern_status tern__expand_last_norm(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out, bool centred)
+{
+    const tern__norm b = last_norm(g, n, in, centred);
+    out[0] = tern__cast(g, tern__norm_apply(g, &b, tern__norm_input(g, n, in, 2)), tern__dtype_of(g, in[0]));
+    return TERN_OK;
+}

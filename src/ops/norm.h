@@ -44,4 +44,11 @@ tern_value tern__norm_input(tern_graph *g, const tern__node *n, const tern_value
 /* Gradients of gamma and beta in the input's dtype; axes: those they do not have (summed over). v is dy or dy * xhat. */
 tern_value tern__norm_param_grad(tern_graph *g, tern_value v, unsigned axes, tern_dtype t);
 
+/* layer_norm and rms_norm: over the axes from attribute slot 0 on, with eps in slot 1; gamma and beta (if the op has one) have the extents of those
+ * axes. */
+tern_status tern__infer_last_norm(const tern__node *n, const tern__type *in, tern__type *out);
+tern_status tern__ref_last_norm(const tern__node *n, const tern__array *in, const tern__array *out, bool centred);
+tern_status tern__grad_last_norm(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx, bool centred);
+tern_status tern__expand_last_norm(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out, bool centred);
+
 #endif

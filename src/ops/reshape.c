@@ -68,12 +68,6 @@ static tern_status ref(const tern__node *n, const tern__array *in, const tern__a
     return TERN_OK;
 }
 
-static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
-{
-    dx[0] = tern__reshape_as(g, dy[0], n->in[0]);
-    return TERN_OK;
-}
-
 static tern_status move(tern__emit_move *m, const tern__node *n)
 {
     tern__aff from[TERN_MAX_RANK];
@@ -96,7 +90,7 @@ TERN_OP(reshape) = {
     .n_attrs = TERN_COUNT(attrs),
     .infer = infer,
     .ref = ref,
-    .grad = grad,
+    .grad = tern__grad_reshape,
     .reshapes = true,
     .move = move,
 };

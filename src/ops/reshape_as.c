@@ -22,12 +22,6 @@ static tern_status expand(tern_graph *g, const tern__node *n, const tern_value *
     return TERN_OK;
 }
 
-static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
-{
-    dx[0] = tern__reshape_as(g, dy[0], n->in[0]);
-    return TERN_OK;
-}
-
 TERN_OP(reshape_as) = {
     .name = "reshape_as",
     .doc = "y = the elements of x in row-major order under the shape of like",
@@ -36,7 +30,7 @@ TERN_OP(reshape_as) = {
     .max_in = 2,
     .n_out = 1,
     .infer = infer,
-    .grad = grad,
+    .grad = tern__grad_reshape,
     .expand = expand,
     .shape_only = 2,
     .reshapes = true,

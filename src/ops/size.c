@@ -28,16 +28,6 @@ static tern_status expand(tern_graph *g, const tern__node *n, const tern_value *
     return TERN_OK;
 }
 
-/* A count does not change with the elements: nothing flows. */
-static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
-{
-    (void)g;
-    (void)n;
-    (void)dy;
-    (void)dx;
-    return TERN_OK;
-}
-
 TERN_OP(size) = {
     .name = "size",
     .doc = "y = number of elements of x along axes (none given: all), a scalar of type dtype",
@@ -50,7 +40,7 @@ TERN_OP(size) = {
     .attrs = attrs,
     .n_attrs = TERN_COUNT(attrs),
     .infer = infer,
-    .grad = grad,
+    .grad = tern__grad_nothing, /* A count does not change with the elements: nothing flows. */
     .expand = expand,
     .shape_only = 1,
 };

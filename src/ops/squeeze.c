@@ -37,12 +37,6 @@ static tern_status expand(tern_graph *g, const tern__node *n, const tern_value *
     return TERN_OK;
 }
 
-static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
-{
-    dx[0] = tern__reshape_as(g, dy[0], n->in[0]);
-    return TERN_OK;
-}
-
 TERN_OP(squeeze) = {
     .name = "squeeze",
     .doc = "y = x without axes, each of extent 1 (none given: all of extent 1)",
@@ -55,7 +49,7 @@ TERN_OP(squeeze) = {
     .attrs = attrs,
     .n_attrs = TERN_COUNT(attrs),
     .infer = infer,
-    .grad = grad,
+    .grad = tern__grad_reshape,
     .expand = expand,
     .reshapes = true,
 };
