@@ -140,6 +140,8 @@ expect 0 'lower bound' plan m.tern
 expect 0 'lower bound' plan m.tern --device null
 expect 0 'lower bound' plan m.tern --device null:gpu
 expect 0 'kernel void' plan m.tern --source
+expect 0 'lower bound' plan m.tern --exact
+expect 0 'latency' run m.tern --exact --repeat 1
 json 'plan.bytes_unfused plan.bytes_fused plan.bytes_lower plan.arena_bytes groups.0.ops source' plan m.tern --source
 python3 -c 'import json; p = json.load(open("out"))["plan"]; assert p["bytes_lower"] <= p["bytes_fused"] <= p["bytes_unfused"], p'
 result $? "lower bound <= fused <= unfused"

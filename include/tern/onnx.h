@@ -111,6 +111,7 @@ typedef struct tern_onnx_session tern_onnx_session;
 
 typedef struct tern_onnx_session_params {
     const char *disable, *force_impl; /* as in tern_session_params */
+    bool exact;                       /* the same */
     int max_shapes;                   /* sets of input shapes that are kept; 0: 16 */
 } tern_onnx_session_params;
 TERN_API tern_status tern_onnx_session_create(tern_device *d, tern_onnx *m, const tern_onnx_session_params *p,

@@ -29,6 +29,7 @@ typedef struct tern_session_params {
     bool freeze;             /* inference: variables become constants, weights are packed once; forbids assignments */
     const char *disable;     /* comma-separated passes to leave out: "fuse,layout,..." or "all" */
     const char *force_impl;  /* "op=name[,op=name...]" or "name": take this implementation or fail (tests) */
+    bool exact;              /* only kernels that add up what the op's formula says: no Winograd convolutions, which round a little more */
     const tern_shape *input_shapes; /* one per graph input where free axes get other extents; NULL: as built */
 } tern_session_params;
 

@@ -100,6 +100,7 @@ int cli_open_device(const cli *c, const char *device, unsigned needs, tern_devic
 
 /* --- load.c: models of either format --- */
 
+#define CLI_OPT_EXACT(p) {"exact", CLI_FLAG, (p), NULL, "Only kernels that add up what each op's formula says: no Winograd convolutions, which round a little more.", 0, 0}
 #define CLI_OPT_DIM(p) {"dim", CLI_LIST, (p), "NAME=N", "Extent of an ONNX model's symbolic dimension; 1 where it is not given. May be repeated.", 0, 0}
 
 /* What --dim said; at ends with {0}. */
@@ -244,7 +245,8 @@ typedef struct classify_result {
 } classify_result;
 
 /* Runs g (one f32 image input, one output of class scores) over all of data. store NULL: the weights in g, frozen. */
-int classify_run(tern_device *d, const tern_graph *g, tern_store *store, const tern_dataset *data, int64_t batch, classify_result *out);
+int classify_run(tern_device *d, const tern_graph *g, tern_store *store, const tern_dataset *data, int64_t batch, bool exact,
+                 classify_result *out);
 void classify_finish(classify_result *r);
 /* Counts and, where probability is set, nothing else: answers from scores already in r->probability. */
 void classify_count(classify_result *r, const uint8_t *labels);

@@ -78,9 +78,9 @@ static int show(const tern_session *s, const tern_device_info *device, bool json
 }
 
 /* A graph that updates its variables cannot be frozen; one that only computes is planned as inference. */
-static tern_status open_session(tern_device *d, const tern_graph *g, const char *disable, tern_session **s)
+static tern_status open_session(tern_device *d, const tern_graph *g, const char *disable, bool exact, tern_session **s)
 {
-    tern_session_params p = {.freeze = true, .disable = disable};
+    tern_session_params p = {.freeze = true, .disable = disable, .exact = exact};
     tern_status st = tern_session_create(d, g, &p, s);
     if (st != TERN_E_INVALID)
         return st;
@@ -90,7 +90,7 @@ static tern_status open_session(tern_device *d, const tern_graph *g, const char 
 
 int cli_plan(const cli *c, int argc, char **argv)
 {
-    bool json = false, no_fuse = false, source = false;
+    bool json = false, no_fuse = false, source = false, exact = false;
     const char *device = NULL, *model = NULL, *disable = NULL;
     cli_list dims = {.n = 0};
     cli_dims extents;
@@ -98,6 +98,7 @@ int cli_plan(const cli *c, int argc, char **argv)
         CLI_OPT_DIM(&dims),
         {"no-fuse", CLI_FLAG, &no_fuse, NULL, "Plan every op on its own.", 0, 0},
         {"disable", CLI_TEXT, &disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
+        CLI_OPT_EXACT(&exact),
         {"source", CLI_FLAG, &source, NULL, "Print the generated OpenCL C instead of the table (with --json: in the document).", 0, 0},
         CLI_OPT_JSON(&json),
         CLI_OPT_DEVICE(&device),
@@ -125,7 +126,7 @@ int cli_plan(const cli *c, int argc, char **argv)
     if (code == CLI_OK) {
         tern_device_info info;
         tern_device_get_info(d, &info);
-        tern_status st = open_session(d, g, no_fuse ? "fuse" : disable, &s);
+        tern_status st = open_session(d, g, no_fuse ? "fuse" : disable, exact, &s);
         code = st == TERN_OK ? show(s, &info, json, source) : cli_fail(st, model);
     }
     tern_session_destroy(s);

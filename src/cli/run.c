@@ -12,7 +12,7 @@
 typedef struct job {
     const char *model, *out_dir, *trace, *disable;
     int64_t repeat;
-    bool json;
+    bool json, exact;
     cli_image_params image;
     cli_dims dims;
     tern_device *device;
@@ -137,7 +137,7 @@ static int graph_for_trace(job *j)
 
 static tern_status open_graph_session(job *j)
 {
-    tern_session_params p = {.freeze = true, .input_shapes = j->shapes, .disable = j->disable};
+    tern_session_params p = {.freeze = true, .input_shapes = j->shapes, .disable = j->disable, .exact = j->exact};
     tern_status st = tern_session_create(j->device, j->graph, &p, &j->session);
     for (int k = 0; k < j->n_out && st == TERN_OK; k++) {
         tern_dtype dtype;
@@ -157,7 +157,7 @@ static int open_session(job *j)
     int code = j->onnx && j->trace ? graph_for_trace(j) : CLI_OK;
     if (code != CLI_OK)
         return code;
-    tern_onnx_session_params p = {.disable = j->disable};
+    tern_onnx_session_params p = {.disable = j->disable, .exact = j->exact};
     tern_status st = j->graph ? open_graph_session(j) : tern_onnx_session_create(j->device, j->onnx, &p, &j->runner);
     j->ready_s = cli_seconds() - start;
     return st == TERN_OK ? CLI_OK : cli_fail(st, j->model);
@@ -398,6 +398,7 @@ int cli_run(const cli *c, int argc, char **argv)
         {"repeat", CLI_COUNT, &j.repeat, "N", "Timed runs after the first (default 20).", 1, 1e6},
         {"trace", CLI_TEXT, &j.trace, "FILE", "Write the runs' kernels in Chrome's trace format.", 0, 0},
         {"disable", CLI_TEXT, &j.disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
+        CLI_OPT_EXACT(&j.exact),
         CLI_OPT_JSON(&j.json),
         CLI_OPT_DEVICE(&device),
         {0},

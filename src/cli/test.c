@@ -380,6 +380,7 @@ int cli_test(const cli *c, int argc, char **argv)
         {"rtol", CLI_REAL, &tol.rtol, "X", "How far a float may be off, as a share of what it should be (default 0.001).", 0, 1e6},
         {"atol", CLI_REAL, &tol.atol, "X", "How far it may be off besides (default 1e-7).", 0, 1e6},
         {"disable", CLI_TEXT, &params.disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
+        CLI_OPT_EXACT(&params.exact),
         CLI_OPT_JSON(&s.json),
         CLI_OPT_DEVICE(&device),
         {0},

@@ -79,7 +79,7 @@ static tern_status prepare_graph(tern_session *s, const tern_graph *g, const ter
         s->info.n_nodes = now->n_nodes;
     }
     if (st == TERN_OK && !tern__pass_disabled(p->disable, "layout"))
-        st = become(&now, tern__layout_pass(s->device, p->force_impl, now, &next), &next);
+        st = become(&now, tern__layout_pass(s->device, p->force_impl, p->exact, now, &next), &next);
     if (st != TERN_OK) {
         tern_graph_destroy(now);
         return st;
@@ -524,6 +524,7 @@ tern_status tern__session_build(tern_session *s, const tern_graph *g, const tern
     c->device = s->device;
     c->family = s->device->family;
     c->force_impl = p->force_impl;
+    c->exact = p->exact;
     TERN_TRY(prepare_graph(s, g, p, &c->g));
     TERN_TRY(tern__fuse(c, !tern__pass_disabled(p->disable, "fuse")));
     TERN_TRY(assemble(s));

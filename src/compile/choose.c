@@ -32,6 +32,15 @@ static bool has_impl(const tern__op *op, const char *name, int len)
     return false;
 }
 
+static bool takes(const tern__lower *l, const tern__impl *impl, const tern__node *n, bool forced, tern__str *why)
+{
+    if (impl->approximate && l->c->exact) {
+        tern__str_add(why, "the session is to be exact");
+        return false;
+    }
+    return impl->accept(l, n, why) && (forced || !impl->pays || impl->pays(l, n, why));
+}
+
 tern_status tern__choose_impl(const tern__compile *c, const tern__node *n, const tern__impl **out)
 {
     *out = NULL;
@@ -51,7 +60,7 @@ tern_status tern__choose_impl(const tern__compile *c, const tern__node *n, const
         if (forced && (strncmp(op->impls[i]->name, forced, (size_t)len) || op->impls[i]->name[len]))
             continue;
         tern__str_addf(&why, "%s%s: ", why.len ? "; " : "", op->impls[i]->name);
-        if (op->impls[i]->accept(&l, n, &why))
+        if (takes(&l, op->impls[i], n, forced != NULL, &why))
             *out = op->impls[i];
     }
     tern_status st = TERN_OK;

@@ -74,6 +74,7 @@ typedef struct tern__compile {
     tern_graph *g;               /* after passes and layout; owned */
     tern__family family;
     const char *force_impl;
+    bool exact;                  /* no approximate implementations */
     int *group_of;               /* per node: its group, -1: inlined where it is used */
     const tern__impl **impl_of;  /* per node: chosen implementation, NULL: codegen's */
     bool *direct;                /* per value: some kernel reads or writes it as a whole buffer argument */
@@ -117,7 +118,7 @@ void tern__group_account(const tern__compile *c, tern__group *gr);
 
 /* --- Layout (layout.c) --- */
 /* Gives blocked layouts to what the implementations want so, with reorder nodes at the borders. */
-tern_status tern__layout_pass(tern_device *d, const char *force_impl, const tern_graph *in, tern_graph **out);
+tern_status tern__layout_pass(tern_device *d, const char *force_impl, bool exact, const tern_graph *in, tern_graph **out);
 
 /* The implementation of an anchor: the forced one, or the first that accepts. NULL impl with TERN_OK: codegen does it. */
 tern_status tern__choose_impl(const tern__compile *c, const tern__node *n, const tern__impl **out);

@@ -10,6 +10,7 @@ struct layouts {
     const tern_graph *g;
     tern_device *device;
     const char *force;
+    bool exact;
     int *parent;   /* union-find over values of one shape that share a layout */
     int *block;    /* per class: wanted block, 0 none */
     bool no_memory; /* an implementation could not be asked */
@@ -40,7 +41,7 @@ static void join_pointwise(struct layouts *l, const tern__node *n)
 /* The implementation that will run the node: none for codegen's. */
 static const tern__impl *impl_of(struct layouts *l, const tern__node *n)
 {
-    tern__compile c = {.device = l->device, .g = (tern_graph *)l->g, .family = l->device->family, .force_impl = l->force};
+    tern__compile c = {.device = l->device, .g = (tern_graph *)l->g, .family = l->device->family, .force_impl = l->force, .exact = l->exact};
     const tern__impl *impl = NULL;
     if (!n->op->impls)
         return NULL;
@@ -155,10 +156,10 @@ static tern_status plain_outputs(struct layouts *l, tern_graph *g)
     return tern_graph_check(g);
 }
 
-tern_status tern__layout_pass(tern_device *d, const char *force_impl, const tern_graph *in, tern_graph **out)
+tern_status tern__layout_pass(tern_device *d, const char *force_impl, bool exact, const tern_graph *in, tern_graph **out)
 {
     size_t n = (size_t)in->n_values + 1;
-    struct layouts l = {.g = in, .device = d, .force = force_impl};
+    struct layouts l = {.g = in, .device = d, .force = force_impl, .exact = exact};
     l.parent = tern__alloc_array(n, sizeof *l.parent);
     l.block = tern__alloc_array(n, sizeof *l.block);
     l.twin = tern__alloc_array(n, sizeof *l.twin);

@@ -28,8 +28,10 @@ typedef struct tern__impl {
      * *block. NULL: everything plain. Asked by the layout pass before lowering. */
     unsigned (*blocked)(const tern__layout_query *q, const tern__node *n, int *block);
     bool alone; /* it has no hooks: nothing is ever fused with it */
+    /* Where it can do the work but another implementation after it may be faster. Not asked when it is forced; says why not. NULL: it is always worth it. */
+    bool (*pays)(const tern__lower *l, const tern__node *n, tern__str *why);
+    bool approximate; /* its results differ from the sum by more than the order of the terms: never taken where a session is to be exact */
 } tern__impl;
-
 
 /* --- Facts --- */
 tern__family tern__lower_family(const tern__lower *l);

@@ -177,7 +177,8 @@ static tern_status plan_for(tern_onnx_session *s, const tern_graph *g, tern__onn
     const double begin = seconds_now();
     tern_status st = hold_constants(p, g);
     if (st == TERN_OK)
-        st = tern_session_create(s->device, g, &(tern_session_params){.freeze = true, .disable = s->disable, .force_impl = s->force_impl}, &p->session);
+        st = tern_session_create(s->device, g, &(tern_session_params){.freeze = true, .disable = s->disable, .force_impl = s->force_impl, .exact = s->exact},
+                                 &p->session);
     s->compile_s += seconds_now() - begin;
     if (st != TERN_OK) {
         drop_unused_plans(s);
@@ -689,6 +690,7 @@ tern_status tern_onnx_session_create(tern_device *d, tern_onnx *m, const tern_on
     s->device = d;
     s->m = m;
     s->max_shapes = p->max_shapes > 0 ? p->max_shapes : DEFAULT_SHAPES;
+    s->exact = p->exact;
     s->disable = p->disable ? tern__strdup(p->disable) : NULL;
     s->force_impl = p->force_impl ? tern__strdup(p->force_impl) : NULL;
     if ((p->disable && !s->disable) || (p->force_impl && !s->force_impl)) {

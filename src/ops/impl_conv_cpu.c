@@ -128,6 +128,16 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     find_clips(d);
 }
 
+double tern__conv_cpu_cycles(const tern__lower *l, const tern__node *n, bool backward)
+{
+    tern__spatial s;
+    struct direct d;
+    if (geometry(l, n, &s) != TERN_OK)
+        return 0;
+    read_node(l, n, backward, &s, &d);
+    return cost(&d, d.tp, d.nv) * (double)(d.n * d.oh) * (double)(d.c * d.kh * d.kw);
+}
+
 static int64_t patch_floats(const struct direct *d)
 {
     return d->kh * ((d->tp - 1) * d->sw + (d->kw - 1) * d->dw + 1) * d->block;

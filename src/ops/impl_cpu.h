@@ -25,6 +25,10 @@ void tern__cpu_range(tern__kern *k, int64_t x, int64_t y, int64_t z);
 /* product of counts in floats, as bytes; SIZE_MAX where it does not fit (no buffer is that large: the allocation then fails in words) */
 size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d);
 
+/* What the direct convolution of conv or, backward, conv_grad_input takes, in cycles of one core, if each gives a fused multiply-add of
+ * vectors (impl_conv_cpu.c). */
+double tern__conv_cpu_cycles(const tern__lower *l, const tern__node *n, bool backward);
+
 static inline int64_t tern__div_up(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;

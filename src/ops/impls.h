@@ -21,6 +21,11 @@ extern const tern__impl tern__impl_conv_cpu;
 extern const tern__impl tern__impl_conv_grad_input_cpu;
 extern const tern__impl tern__impl_conv_grad_weight_cpu;
 
+/* The same for 3x3 at stride 1 by Winograd's algorithm (impl_conv_winograd.c), in tiles of 4x4 or 2x2 results: where it is faster, and the
+ * session is not to be exact. */
+extern const tern__impl tern__impl_conv_winograd4, tern__impl_conv_winograd2;
+extern const tern__impl tern__impl_conv_grad_input_winograd4, tern__impl_conv_grad_input_winograd2;
+
 /* Pooling (impl_pool.c): rows of channel vectors for CPU devices, and one item an element for all; gradients of the average as the pooling. */
 extern const tern__impl tern__impl_pool_rows;
 extern const tern__impl tern__impl_pool_items;

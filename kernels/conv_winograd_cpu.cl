@@ -1,0 +1,296 @@
+/* Winograd convolution for CPU devices (Lavin and Gray 2015): 3x3 taps at stride 1, in tiles of M x M results made from A x A inputs,
+ * A = M + 2, with A*A products a channel where the direct sum takes 9*M*M.
+ *
+ *   y = At [ sum over c of (G w Gt) * (Bt d B) ] A     per tile, * element by element
+ *
+ * Tiles are numbered along rows of an image, row by row, image by image: t = (n*TY + ty)*TX + tx. A launch works on the TS tiles from `first` on.
+ *
+ * STAGE 1, the inputs: v = Bt d B.
+ *   x: [N, C/W, H, IW, W] f32, or plain [N, C, H, IW] with IB = 1.   v: [A*A][CB][TS][W], PS floats from point to point.
+ *   ND-range: (TS/CHUNK rounded up, CB), work-groups of one item.
+ * STAGE 2, products and results: per point a matrix product [tiles x C] * [C x NR] in register tiles of TP tiles times NV vectors of
+ * output channels, RT register tiles to an item, then the way back and the epilogue. Results of tiles before `own` are another launch's.
+ *   u: [OB][A*A][CB*W][NR] f32 from pack_winograd_weight.cl, NR = NV*W.
+ *   ND-range: (OB, ROWS/RT rounded up), or the other way round with TILES_FIRST, work-groups of one item.
+ */
+#ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
+#define KERNEL conv_winograd_cpu
+#define HOOK_PARAMS __global float *y
+#define HOOK_ARGS y
+#define STAGE 2
+#define M 4   /* 4 or 2 */
+#define W 16  /* native vector width of float */
+#define IB 16 /* channels in a block of x: W or 1 */
+#define C 64
+#define CB 4  /* C/W rounded up */
+#define H 56
+#define IW 56
+#define PT 1
+#define PL 1
+#define TY 14 /* tiles of an image */
+#define TX 14
+#define TS 196 /* tiles of a launch */
+#define PS (CB * TS * W + W)
+#define CHUNK 14 /* tiles of an item of stage 1 */
+#define O 64
+#define OH 56
+#define OW 56
+#define TP 14 /* tiles of a register tile, at most TS: TP*NV accumulators + NV + 1 vector registers */
+#define NV 2
+#define RT 2
+#define TILES_FIRST 0
+static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
+static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
+{
+    vstore16(acc, 0, y + (((n * (O / 16) + o / 16) * OH + oy) * OW + ox) * 16);
+}
+#endif
+
+#define A (M + 2)
+#define POINTS (A * A)
+#define CAT_(x, y) x##y
+#define CAT(x, y) CAT_(x, y)
+#define VEC CAT(float, W)
+#define VLOAD CAT(vload, W)
+#define VSTORE CAT(vstore, W)
+
+#if STAGE == 1
+/* One dimension of Bt d B, for the points 0, PA, -PA, PB, -PB and infinity (M = 4) or 0, 1, -1 and infinity. Points at 3/4 and 3/2 round
+ * a third as much as Lavin's 1 and 2, and all their constants are exact. */
+#if M == 4
+#define PA 0.75f
+#define PB 1.5f
+#define FORWARD(e, d)                                                                                     \
+    {                                                                                                     \
+        const VEC ea = d[4] - d[2] * (PB * PB), oa = (d[3] - d[1] * (PB * PB)) * PA;                      \
+        const VEC eb = d[4] - d[2] * (PA * PA), ob = (d[3] - d[1] * (PA * PA)) * PB;                      \
+        e[0] = d[0] * (PA * PA * PB * PB) - d[2] * (PA * PA + PB * PB) + d[4];                            \
+        e[1] = ea + oa;                                                                                   \
+        e[2] = ea - oa;                                                                                   \
+        e[3] = eb + ob;                                                                                   \
+        e[4] = eb - ob;                                                                                   \
+        e[5] = d[1] * (PA * PA * PB * PB) - d[3] * (PA * PA + PB * PB) + d[5];                            \
+    }
+#else
+#define FORWARD(e, d)                                                                                     \
+    {                                                                                                     \
+        e[0] = d[0] - d[2];                                                                               \
+        e[1] = d[1] + d[2];                                                                               \
+        e[2] = d[2] - d[1];                                                                               \
+        e[3] = d[1] - d[3];                                                                               \
+    }
+#endif
+
+__kernel void KERNEL(const __global float *restrict x, __global float *restrict v, const int first)
+{
+    const int cb = (int)get_global_id(1);
+    const int t0 = (int)get_global_id(0) * CHUNK, t1 = min(t0 + CHUNK, TS);
+    VEC mid[POINTS], d[A], e[A];
+#pragma unroll 1
+    for (int t = t0; t < t1; t++) {
+        const int n = (first + t) / (TY * TX), at = (first + t) - n * (TY * TX), ty = at / TX;
+        const int iy = ty * M - PT, ix = (at - ty * TX) * M - PL;
+#if IB == 1
+        float patch[POINTS * W]; /* channels gathered into vectors, zero where there are none */
+        const __global float *xs = x + ((size_t)n * C + cb * W) * (H * IW);
+#pragma unroll 1
+        for (int k = 0; k < A; k++)
+#pragma unroll 1
+            for (int j = 0; j < A; j++) {
+                const bool inside = iy + k >= 0 && iy + k < H && ix + j >= 0 && ix + j < IW;
+#pragma unroll 1
+                for (int c = 0; c < W; c++)
+                    patch[(k * A + j) * W + c] = inside && cb * W + c < C ? xs[(c * H + iy + k) * IW + ix + j] : 0.0f;
+            }
+#pragma unroll 1
+        for (int j = 0; j < A; j++) {
+#pragma unroll
+            for (int k = 0; k < A; k++)
+                d[k] = VLOAD(k * A + j, patch);
+            FORWARD(e, d)
+#pragma unroll
+            for (int k = 0; k < A; k++)
+                mid[k * A + j] = e[k];
+        }
+#else
+        const __global float *xs = x + (((size_t)n * CB + cb) * (H * IW) + (iy * IW + ix)) * W;
+        const bool whole = iy >= 0 && iy + A <= H && ix >= 0 && ix + A <= IW;
+#pragma unroll 1
+        for (int j = 0; j < A; j++) {
+            if (whole) {
+#pragma unroll
+                for (int k = 0; k < A; k++)
+                    d[k] = VLOAD(k * IW + j, xs);
+            } else {
+                const bool column = ix + j >= 0 && ix + j < IW;
+#pragma unroll
+                for (int k = 0; k < A; k++) {
+                    d[k] = (VEC)(0.0f);
+                    if (column && iy + k >= 0 && iy + k < H)
+                        d[k] = VLOAD(k * IW + j, xs);
+                }
+            }
+            FORWARD(e, d)
+#pragma unroll
+            for (int k = 0; k < A; k++)
+                mid[k * A + j] = e[k];
+        }
+#endif
+        __global float *to = v + ((size_t)cb * TS + t) * W;
+#pragma unroll 1
+        for (int k = 0; k < A; k++) {
+#pragma unroll
+            for (int j = 0; j < A; j++)
+                d[j] = mid[k * A + j];
+            FORWARD(e, d)
+#pragma unroll
+            for (int j = 0; j < A; j++)
+                VSTORE(e[j], 0, to + (size_t)(k * A + j) * PS);
+        }
+    }
+}
+#undef FORWARD
+#endif
+
+#if STAGE == 2
+#if M == 4
+#define PA 0.75f
+#define PB 1.5f
+#define BACK(y, m)                                                                                        \
+    {                                                                                                     \
+        const VEC sa = m[1] + m[2], da = m[1] - m[2], sb = m[3] + m[4], db = m[3] - m[4];                 \
+        y[0] = m[0] + sa + sb;                                                                            \
+        y[1] = da * PA + db * PB;                                                                         \
+        y[2] = sa * (PA * PA) + sb * (PB * PB);                                                           \
+        y[3] = da * (PA * PA * PA) + db * (PB * PB * PB) + m[5];                                          \
+    }
+#else
+#define BACK(y, m)                                                                                        \
+    {                                                                                                     \
+        y[0] = m[0] + m[1] + m[2];                                                                        \
+        y[1] = m[1] - m[2] - m[3];                                                                        \
+    }
+#endif
+#define NR (NV * W)
+#define ROWS ((TS + TP - 1) / TP)
+#define MS (RT * TP * NV + 1) /* vectors from point to point of the products: odd, so that points fall into different sets of the cache */
+
+__kernel void KERNEL(const __global float *restrict v, const __global float *restrict u, const int first, const int own, HOOK_PARAMS)
+{
+    const uint ob = (uint)get_global_id(TILES_FIRST);
+    const int row0 = (int)get_global_id(1 - TILES_FIRST) * RT;
+    const int rows = min(RT, ROWS - row0);
+    VEC products[POINTS * MS];
+
+    const __global float *w = u + (size_t)ob * ((size_t)POINTS * CB * W * NR);
+#pragma unroll 1
+    for (int point = 0; point < POINTS; point++) {
+#pragma unroll 1
+        for (int k = 0; k < rows; k++) {
+            /* The last register tile moves back to stay inside; what its neighbour owns is computed again but not stored. */
+            const __global float *xs = v + (size_t)point * PS + min((row0 + k) * TP, TS - TP) * W;
+            const __global float *ws = w;
+            VEC acc[TP][NV];
+#pragma unroll
+            for (int p = 0; p < TP; p++)
+#pragma unroll
+                for (int j = 0; j < NV; j++)
+                    acc[p][j] = (VEC)(0.0f);
+#pragma unroll 1
+            for (int cb = 0; cb < CB; cb++) {
+#pragma unroll 1
+                for (int i = 0; i < W; i++) {
+                    VEC wv[NV];
+#pragma unroll
+                    for (int j = 0; j < NV; j++)
+                        wv[j] = VLOAD(j, ws);
+#pragma unroll
+                    for (int p = 0; p < TP; p++) {
+                        const VEC s = (VEC)(xs[p * W + i]);
+#pragma unroll
+                        for (int j = 0; j < NV; j++)
+                            acc[p][j] += s * wv[j];
+                    }
+                    ws += NR;
+                }
+                xs += TS * W;
+            }
+            VEC *to = products + point * MS + k * (TP * NV);
+#pragma unroll
+            for (int p = 0; p < TP; p++)
+#pragma unroll
+                for (int j = 0; j < NV; j++)
+                    to[p * NV + j] = acc[p][j];
+        }
+        w += CB * W * NR;
+    }
+
+#pragma unroll 1
+    for (int i = 0; i < rows * TP; i++) {
+        const int want = row0 * TP + i; /* the tile, but for the register tile that moved back */
+        const int tile = min(want / TP * TP, TS - TP) + i % TP;
+        if (tile < want / TP * TP || first + tile < own)
+            continue;
+        const int n = (first + tile) / (TY * TX), at = (first + tile) - n * (TY * TX), ty = at / TX;
+        const int oy = ty * M, ox = (at - ty * TX) * M;
+        const int oy1 = min(oy + M, OH), ox1 = min(ox + M, OW);
+#pragma unroll 1
+        for (int j = 0; j < NV; j++) {
+            const uint o = ob * NR + j * W;
+            const VEC *from = products + i * NV + j;
+            VEC part[M][A], a[A], b[M], results[M * M];
+            if (o >= O)
+                break;
+#pragma unroll
+            for (int q = 0; q < A; q++) {
+#pragma unroll
+                for (int p = 0; p < A; p++)
+                    a[p] = from[(p * A + q) * MS];
+                BACK(b, a)
+#pragma unroll
+                for (int p = 0; p < M; p++)
+                    part[p][q] = b[p];
+            }
+#pragma unroll
+            for (int p = 0; p < M; p++) {
+                BACK(b, part[p])
+#pragma unroll
+                for (int q = 0; q < M; q++)
+                    results[p * M + q] = b[q];
+            }
+#pragma unroll 1
+            for (int p = oy; p < oy1; p++)
+#pragma unroll 1
+                for (int q = ox; q < ox1; q++) {
+                    const VEC r = results[(p - oy) * M + q - ox];
+                    if (o + W <= O) {
+                        CAT(STORE, W)(r, (uint)n, o, (uint)p, (uint)q, HOOK_ARGS);
+                    }
+#if O % W != 0
+                    else {
+                        float lanes[W];
+                        VSTORE(r, 0, lanes);
+#pragma unroll 1
+                        for (uint c = 0; o + c < O; c++)
+                            STORE(lanes[c], (uint)n, o + c, (uint)p, (uint)q, HOOK_ARGS);
+                    }
+#endif
+                }
+        }
+    }
+}
+#undef BACK
+#undef NR
+#undef ROWS
+#undef MS
+#endif
+
+#undef A
+#undef POINTS
+#undef CAT_
+#undef CAT
+#undef VEC
+#undef VLOAD
+#undef VSTORE
+#undef PA
+#undef PB

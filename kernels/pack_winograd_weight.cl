@@ -1,0 +1,94 @@
+/* Transforms a 3x3 convolution's weights for conv_winograd_cpu.cl: u = G w Gt, a number for each of A*A points, A = M + 2.
+ *   w: [OC, IC, 3, 3] f32 as the graph has them
+ *   u: [OB][A*A][CP][NR] f32, zero past the last channel of either side
+ * FLIP 0: O = OC, C = IC. FLIP 1 (gradient by the input): O = IC, C = OC, and the taps run backwards.
+ * ND-range: (OB, CP), work-groups of one item.
+ */
+#ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
+#define KERNEL pack_winograd_weight
+#define M 4
+#define W 16
+#define NR 32
+#define O 64
+#define C 64
+#define CP 64 /* C rounded up to whole vectors */
+#define FLIP 0
+#endif
+
+#define A (M + 2)
+#define CAT_(x, y) x##y
+#define CAT(x, y) CAT_(x, y)
+#define VEC CAT(float, W)
+#if FLIP
+#define AT(o, c, t) (((size_t)(c) * O + (o)) * 9 + (8 - (t)))
+#else
+#define AT(o, c, t) (((size_t)(o) * C + (c)) * 9 + (t))
+#endif
+/* Rows of G: 1, x and x*x over the product of the point's distances to the others; the last is infinity. The points are conv_winograd_cpu.cl's. */
+#if M == 4
+#define PA 0.75f
+#define PB 1.5f
+#define NA (1.0f / (2.0f * PA * PA * (PA * PA - PB * PB)))
+#define NB (1.0f / (2.0f * PB * PB * (PB * PB - PA * PA)))
+#define G(u, g)                                                                                           \
+    {                                                                                                     \
+        u[0] = g[0] * (1.0f / (PA * PA * PB * PB));                                                       \
+        u[1] = g[0] * NA + g[1] * (NA * PA) + g[2] * (NA * PA * PA);                                      \
+        u[2] = g[0] * NA - g[1] * (NA * PA) + g[2] * (NA * PA * PA);                                      \
+        u[3] = g[0] * NB + g[1] * (NB * PB) + g[2] * (NB * PB * PB);                                      \
+        u[4] = g[0] * NB - g[1] * (NB * PB) + g[2] * (NB * PB * PB);                                      \
+        u[5] = g[2];                                                                                      \
+    }
+#else
+#define G(u, g)                                                                                           \
+    {                                                                                                     \
+        u[0] = g[0];                                                                                      \
+        u[1] = (g[0] + g[1] + g[2]) * 0.5f;                                                               \
+        u[2] = (g[0] - g[1] + g[2]) * 0.5f;                                                               \
+        u[3] = g[2];                                                                                      \
+    }
+#endif
+
+__kernel void KERNEL(const __global float *restrict w, __global float *restrict u)
+{
+    const uint ob = (uint)get_global_id(0);
+    const uint c = (uint)get_global_id(1);
+#pragma unroll 1
+    for (uint v = 0; v < NR; v += W) {
+        float taps[9 * W];
+#pragma unroll 1
+        for (uint j = 0; j < W; j++)
+#pragma unroll 1
+            for (uint t = 0; t < 9; t++)
+                taps[t * W + j] = c < C && ob * NR + v + j < O ? w[AT(ob * NR + v + j, c, t)] : 0.0f;
+        VEC part[A][3], g[3], x[A];
+#pragma unroll
+        for (uint q = 0; q < 3; q++) {
+#pragma unroll
+            for (uint p = 0; p < 3; p++)
+                g[p] = CAT(vload, W)(p * 3 + q, taps);
+            G(x, g)
+#pragma unroll
+            for (uint p = 0; p < A; p++)
+                part[p][q] = x[p];
+        }
+#pragma unroll
+        for (uint p = 0; p < A; p++) {
+            G(x, part[p])
+#pragma unroll
+            for (uint q = 0; q < A; q++)
+                CAT(vstore, W)(x[q], 0, u + (((size_t)ob * (A * A) + p * A + q) * CP + c) * NR + v);
+        }
+    }
+}
+
+#undef A
+#undef CAT_
+#undef CAT
+#undef VEC
+#undef AT
+#undef PA
+#undef PB
+#undef NA
+#undef NB
+#undef G

@@ -1,0 +1,299 @@
+/* conv and, at stride 1, conv_grad_input on CPU devices by Winograd's algorithm: 3x3 taps in tiles of 4x4 or 2x2 results
+ * (kernels/conv_winograd_cpu.cl). One launch transforms the inputs of some tiles, the next makes their results; big images take several pairs,
+ * so that what passes from one to the other stays in the cache. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ops/impl_cpu.h"
+
+enum {
+    MAX_STRIPS = 12,             /* pairs of launches: a kernel's name has a letter for each launch of its group */
+    MAX_PRODUCTS = 160 << 10,    /* bytes of a work-item's products: most of them stay in the second cache */
+    MIN_STRIP = 1 << 20,         /* bytes of transformed inputs that any cache may hold */
+    GROUPS_PER_UNIT = 4,         /* work-groups for each compute unit, at least, where they can be had */
+    CHUNK = 8,                   /* tiles that one item of the first launch transforms */
+};
+
+/* Facts of the cost model: cycles of one core beside a fused multiply-add of vectors a cycle, measured with PoCL on an AVX-512 CPU. */
+static const double launch_cycles = 20000;    /* a launch and the wait for its last item */
+static const double bytes_per_cycle = 6;      /* what a core's share of the memory delivers */
+static const double gather_cycles = 3;        /* a number read from plain memory into a vector */
+
+/* One convolution in tiles of m x m: x [n, c, h, w] to y [n, o, oh, ow]. */
+struct winograd {
+    tern_value x, w, y;
+    bool flip;                   /* gradient by the input: weights transposed, taps backwards */
+    bool gathers;                /* channels of the input do not lie in whole vectors */
+    int64_t n, c, o, h, iw, oh, ow, pt, pl;
+    int m, width, tp, nv, rt;
+    int64_t ty, tx, strip, rows; /* tiles of an image, of a pair of launches, register tiles of the latter */
+    int n_strips;
+    int64_t cb, ob;              /* input channels in vectors, output channels in blocks of nv vectors */
+};
+
+static int64_t points(const struct winograd *d)
+{
+    return (int64_t)(d->m + 2) * (d->m + 2);
+}
+
+static int64_t tiles(const struct winograd *d)
+{
+    return d->n * d->ty * d->tx;
+}
+
+static bool read_geometry(const tern__lower *l, const tern__node *n, tern__spatial *s)
+{
+    return tern__conv_geometry(n, (const tern__type[]){*tern__lower_type(l, n->in[0]), *tern__lower_type(l, n->in[1])}, s) == TERN_OK;
+}
+
+/* Cycles of one point and channel over a strip. */
+static double product_cost(const struct winograd *d, int64_t tp, int nv)
+{
+    double work = TERN_MAX((double)tp * nv, TERN_MAX(nv + (double)tp / 2, 4.0));
+    return (double)tern__div_up(d->strip, tp) * (double)tern__div_up(tern__div_up(d->o, d->width), nv) * (work + 2);
+}
+
+static void choose_tile(struct winograd *d)
+{
+    static const int vectors[] = {2, 4, 1, 3};
+    double best = 0;
+    for (int i = 0; i < 4; i++) {
+        int64_t most = TERN_MIN((int64_t)(tern__cpu_accumulators(d->width) / vectors[i]), 14);
+        int64_t tp = tern__div_up(d->strip, tern__div_up(d->strip, most));
+        double c = product_cost(d, tp, vectors[i]);
+        if (best == 0 || c < best) {
+            best = c;
+            d->tp = (int)tp;
+            d->nv = vectors[i];
+        }
+    }
+    d->ob = tern__div_up(d->o, (int64_t)d->nv * d->width);
+    d->rows = tern__div_up(d->strip, d->tp);
+}
+
+static size_t cache_share(const tern_device_info *info)
+{
+    return (size_t)TERN_MAX(info->cache_bytes / 8, (uint64_t)MIN_STRIP);
+}
+
+static void choose_sizes(struct winograd *d, const tern_device_info *info)
+{
+    const int64_t all = tiles(d);
+    const double bytes = (double)points(d) * (double)all * (double)(d->cb * d->width) * sizeof(float);
+    const double strips = bytes / (double)cache_share(info);
+    d->n_strips = (int)TERN_MIN(strips < MAX_STRIPS ? (int64_t)strips + 1 : MAX_STRIPS, all);
+    d->strip = tern__div_up(all, d->n_strips);
+    d->n_strips = (int)tern__div_up(all, d->strip);
+    choose_tile(d);
+    const int64_t wanted = (int64_t)info->compute_units * GROUPS_PER_UNIT;
+    const int64_t fits = MAX_PRODUCTS / (points(d) * d->tp * d->nv * d->width * (int64_t)sizeof(float));
+    d->rt = (int)TERN_MAX(TERN_MIN(fits, d->rows * d->ob / wanted), 1);
+    d->rt = (int)TERN_MIN(d->rt, d->rows);
+}
+
+static void read_node(const tern__lower *l, const tern__node *n, bool backward, int m, const tern__spatial *s, struct winograd *d)
+{
+    *d = (struct winograd){.x = n->in[0], .w = n->in[1], .y = n->out[0], .flip = backward, .n = s->batch, .m = m};
+    d->c = backward ? s->c_out : s->c_in;
+    d->o = backward ? s->c_in : s->c_out;
+    const int64_t *in = backward ? s->out : s->in, *out = backward ? s->in : s->out;
+    d->h = in[1], d->iw = in[2], d->oh = out[1], d->ow = out[2];
+    d->pt = backward ? 2 - s->pad[1] : s->pad[1];
+    d->pl = backward ? 2 - s->pad[2] : s->pad[2];
+    d->ty = tern__div_up(d->oh, m);
+    d->tx = tern__div_up(d->ow, m);
+    d->width = tern__cpu_width(tern__lower_device(l));
+    d->gathers = tern__lower_type(l, d->x)->layout.kind != TERN__BLOCKED;
+    d->cb = tern__div_up(d->c, d->width);
+    choose_sizes(d, tern__lower_device(l));
+}
+
+static bool accept(const tern__lower *l, const tern__node *n, bool backward, int m, tern__str *why)
+{
+    tern__spatial s;
+    struct winograd d;
+    if (!tern__cpu_accept(l, n, false, why))
+        return false;
+    if (!read_geometry(l, n, &s)) {
+        tern__str_add(why, "the operands' shapes do not fit");
+        return false;
+    }
+    if (s.n_dims != 2 || s.kernel[1] != 3 || s.kernel[2] != 3 || s.group != 1) {
+        tern__str_add(why, "other than 3x3 taps over all channels");
+        return false;
+    }
+    for (int i = 1; i < 3; i++)
+        if (s.stride[i] != 1 || s.dilation[i] != 1) {
+            tern__str_addf(why, "stride %" PRId64 ", dilation %" PRId64, s.stride[i], s.dilation[i]);
+            return false;
+        }
+    read_node(l, n, backward, m, &s, &d);
+    const double most = TERN_MAX((double)d.strip * (double)d.cb, (double)d.ob * d.nv * (double)d.cb) * (double)points(&d) * d.width;
+    if (most > INT32_MAX / 2 || (double)d.ob * d.nv * (double)d.cb * d.width * d.width * (double)points(&d) > INT32_MAX / 2) {
+        tern__str_addf(why, "%.3g transformed numbers", most);
+        return false;
+    }
+    return true;
+}
+
+/* Cycles of one core, as tern__conv_cpu_cycles counts them. */
+static double cycles(const struct winograd *d)
+{
+    const double vectors = (double)d->n_strips * (double)d->strip * (double)d->cb, results = (double)tiles(d) * (double)tern__div_up(d->o, d->width);
+    double gather = d->c % d->width ? gather_cycles * (double)points(d) * d->width : 0;
+    double products = product_cost(d, d->tp, d->nv) * d->n_strips * (double)points(d) * (double)(d->cb * d->width);
+    double weights = (double)points(d) * (double)(d->cb * d->width) * (double)(d->ob * d->nv * d->width) * sizeof(float);
+    double to = d->m == 4 ? 220 : 70, back = d->m == 4 ? 260 : 90;
+    return TERN_MAX(products, weights / bytes_per_cycle) + vectors * (to + gather) + results * back + 2 * launch_cycles * d->n_strips;
+}
+
+static double direct_cycles(const tern__lower *l, const tern__node *n, const struct winograd *d)
+{
+    return TERN_MAX(tern__conv_cpu_cycles(l, n, d->flip), 9.0 * (double)(d->c * d->o) * sizeof(float) / bytes_per_cycle) + launch_cycles;
+}
+
+/* Is it faster than the direct kernel and the other size of tiles? Weights that change between runs would have to be transformed in each. */
+static bool pays(const tern__lower *l, const tern__node *n, bool backward, int m, tern__str *why)
+{
+    tern__spatial s;
+    struct winograd d, other;
+    if (tern__value_at(tern__lower_graph(l), n->in[1])->kind != TERN__VALUE_CONST) {
+        tern__str_add(why, "weights that are no constants");
+        return false;
+    }
+    if (!read_geometry(l, n, &s))
+        return false;
+    read_node(l, n, backward, m, &s, &d);
+    read_node(l, n, backward, 6 - m, &s, &other);
+    const double mine = cycles(&d), least = TERN_MIN(direct_cycles(l, n, &d), cycles(&other));
+    if (mine > least)
+        tern__str_addf(why, "%.3g cycles where there is a way of %.3g", mine, least);
+    return mine <= least;
+}
+
+static tern_status pack(tern__lower *l, const struct winograd *d, int *slot)
+{
+    char key[48];
+    int64_t nr = d->nv * d->width;
+    snprintf(key, sizeof key, "winograd %d %d %d%s", d->m, (int)nr, d->width, d->flip ? " flipped" : "");
+    tern__kern *k = tern__lower_pack(l, d->w, key, tern__cpu_bytes(d->ob, points(d), d->cb * d->width, nr), "pack_winograd_weight.cl", slot);
+    if (*slot < 0)
+        return TERN_E_NOMEM;
+    if (!k)
+        return TERN_OK;
+    tern__cpu_define(k, "M", d->m);
+    tern__cpu_define(k, "W", d->width);
+    tern__cpu_define(k, "NR", nr);
+    tern__cpu_define(k, "O", d->o);
+    tern__cpu_define(k, "C", d->c);
+    tern__cpu_define(k, "CP", d->cb * d->width);
+    tern__cpu_define(k, "FLIP", d->flip);
+    tern__kern_value(k, d->w);
+    tern__kern_slot(k, *slot, true);
+    tern__cpu_range(k, d->ob, d->cb * d->width, 1);
+    return TERN_OK;
+}
+
+static int64_t point_stride(const struct winograd *d)
+{
+    return (d->cb * d->strip + 1) * d->width; /* a line more than there are numbers: points fall into different sets of the cache */
+}
+
+static void define_sizes(tern__kern *k, const struct winograd *d, int stage)
+{
+    const struct { const char *name; int64_t x; } all[] = {
+        {"STAGE", stage}, {"M", d->m}, {"W", d->width}, {"CB", d->cb}, {"TY", d->ty}, {"TX", d->tx}, {"TS", d->strip}, {"PS", point_stride(d)}};
+    const struct { const char *name; int64_t x; } first[] = {
+        {"IB", d->gathers ? 1 : d->width}, {"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"PT", d->pt}, {"PL", d->pl}, {"CHUNK", CHUNK}};
+    const struct { const char *name; int64_t x; } second[] = {
+        {"O", d->o}, {"OH", d->oh}, {"OW", d->ow}, {"TP", d->tp}, {"NV", d->nv}, {"RT", d->rt}};
+    for (size_t i = 0; i < TERN_COUNT(all); i++)
+        tern__cpu_define(k, all[i].name, all[i].x);
+    for (size_t i = 0; i < TERN_COUNT(first) && stage == 1; i++)
+        tern__cpu_define(k, first[i].name, first[i].x);
+    for (size_t i = 0; i < TERN_COUNT(second) && stage == 2; i++)
+        tern__cpu_define(k, second[i].name, second[i].x);
+}
+
+static tern_status lower_inputs(tern__lower *l, const struct winograd *d, int slot, int64_t first)
+{
+    tern__kern *k = tern__lower_kernel(l, "conv_winograd_cpu.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    define_sizes(k, d, 1);
+    tern__kern_value(k, d->x);
+    tern__kern_slot(k, slot, true);
+    tern__kern_i32(k, (int32_t)first);
+    tern__cpu_range(k, tern__div_up(d->strip, CHUNK), d->cb, 1);
+    return TERN_OK;
+}
+
+static tern_status lower_results(tern__lower *l, const struct winograd *d, int slot, int weights, int64_t first, int64_t own)
+{
+    tern__kern *k = tern__lower_kernel(l, "conv_winograd_cpu.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    const int64_t blocks = tern__div_up(d->rows, d->rt);
+    const size_t bytes = tern__cpu_bytes(d->ob, points(d), d->cb * d->width, d->nv * d->width);
+    /* Neighbouring items share the weights where those are too many to stay in the cache, else the inputs. */
+    const bool tiles_first = bytes > cache_share(tern__lower_device(l));
+    define_sizes(k, d, 2);
+    tern__cpu_define(k, "TILES_FIRST", tiles_first);
+    tern__kern_slot(k, slot, false);
+    tern__kern_slot(k, weights, false);
+    tern__kern_i32(k, (int32_t)first);
+    tern__kern_i32(k, (int32_t)own);
+    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d->width}, {.dims = 1}, {.dims = 1}, {0}};
+    tern__kern_store(k, "STORE", d->y, axes, 1, 1u | (unsigned)d->width);
+    tern__cpu_range(k, tiles_first ? blocks : d->ob, tiles_first ? d->ob : blocks, 1);
+    return TERN_OK;
+}
+
+static tern_status lower(tern__lower *l, const tern__node *n, bool backward, int m)
+{
+    tern__spatial s;
+    struct winograd d;
+    int weights = -1;
+    if (!read_geometry(l, n, &s))
+        return TERN_E_SHAPE;
+    read_node(l, n, backward, m, &s, &d);
+    TERN_TRY(pack(l, &d, &weights));
+    const int slot = tern__lower_temp(l, tern__cpu_bytes(points(&d), point_stride(&d), 1, 1));
+    if (slot < 0)
+        return TERN_E_NOMEM;
+    for (int i = 0; i < d.n_strips; i++) {
+        /* The last strip moves back to have as many tiles as the others. */
+        const int64_t own = i * d.strip, first = TERN_MIN(own, tiles(&d) - d.strip);
+        TERN_TRY(lower_inputs(l, &d, slot, first));
+        TERN_TRY(lower_results(l, &d, slot, weights, first, own));
+    }
+    return TERN_OK;
+}
+
+/* The input and the result where their channels fill whole vectors. */
+static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *block)
+{
+    int width = tern__cpu_width(q->device);
+    *block = width;
+    unsigned mask = 0;
+    if (tern__shape_of(q->graph, n->in[0])->dim[1] % width == 0)
+        mask |= 1u << 0;
+    if (tern__shape_of(q->graph, n->out[0])->dim[1] % width == 0)
+        mask |= 1u << n->n_in;
+    return mask;
+}
+
+/* Descriptors of both directions for tiles of M x M. */
+#define WINOGRAD(M)                                                                                                                               \
+    static bool accept_forward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return accept(l, n, false, M, why); }              \
+    static bool accept_backward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return accept(l, n, true, M, why); }              \
+    static bool pays_forward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return pays(l, n, false, M, why); }                  \
+    static bool pays_backward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return pays(l, n, true, M, why); }                  \
+    static tern_status lower_forward##M(tern__lower *l, const tern__node *n) { return lower(l, n, false, M); }                                    \
+    static tern_status lower_backward##M(tern__lower *l, const tern__node *n) { return lower(l, n, true, M); }                                    \
+    const tern__impl tern__impl_conv_winograd##M = {.name = "cpu_winograd" #M, .accept = accept_forward##M, .lower = lower_forward##M,            \
+                                                    .blocked = blocked, .pays = pays_forward##M, .approximate = true};                            \
+    const tern__impl tern__impl_conv_grad_input_winograd##M = {.name = "cpu_winograd" #M, .accept = accept_backward##M, .lower = lower_backward##M, \
+                                                               .blocked = blocked, .pays = pays_backward##M, .approximate = true};
+WINOGRAD(4)
+WINOGRAD(2)
