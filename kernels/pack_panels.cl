@@ -56,13 +56,14 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
         for (k = k0; k < k4; k += 4) {
             const float4 a = LOAD4(q + k), b = LOAD4(q + S_ROW + k);
             const float4 c = LOAD4(q + 2 * (size_t)S_ROW + k), e = LOAD4(q + 3 * (size_t)S_ROW + k);
-            /* In pairs first: every shuffle takes four lanes from two vectors. */
-            const float4 ab0 = (float4)(a.x, b.x, a.y, b.y), ab1 = (float4)(a.z, b.z, a.w, b.w);
-            const float4 ce0 = (float4)(c.x, e.x, c.y, e.y), ce1 = (float4)(c.z, e.z, c.w, e.w);
-            vstore4((float4)(ab0.xy, ce0.xy), 0, o);
-            vstore4((float4)(ab0.zw, ce0.zw), 0, o + P);
-            vstore4((float4)(ab1.xy, ce1.xy), 0, o + 2 * P);
-            vstore4((float4)(ab1.zw, ce1.zw), 0, o + 3 * P);
+            /* In pairs first: every shuffle takes four lanes from two vectors. A pair then moves as one lane: of vectors made of vectors,
+             * Oclgrind 21.10 dies. */
+            const ulong2 ab0 = as_ulong2((float4)(a.x, b.x, a.y, b.y)), ab1 = as_ulong2((float4)(a.z, b.z, a.w, b.w));
+            const ulong2 ce0 = as_ulong2((float4)(c.x, e.x, c.y, e.y)), ce1 = as_ulong2((float4)(c.z, e.z, c.w, e.w));
+            vstore4(as_float4((ulong2)(ab0.x, ce0.x)), 0, o);
+            vstore4(as_float4((ulong2)(ab0.y, ce0.y)), 0, o + P);
+            vstore4(as_float4((ulong2)(ab1.x, ce1.x)), 0, o + 2 * P);
+            vstore4(as_float4((ulong2)(ab1.y, ce1.y)), 0, o + 3 * P);
             o += 4 * P;
         }
     }
