@@ -39,7 +39,7 @@ data=fashion-mnist:$tmp/data
 expect 0 'Exit codes' --help
 expect 0 'Usage: tern' help
 expect 0 '^tern [0-9]+\.[0-9]+\.[0-9]+$' --version
-for command in devices demo train eval run info convert test plan certify cache; do
+for command in devices demo train eval run info convert test plan bench certify cache; do
   "$tern" --help | grep -q "^  $command "
   result $? "tern --help names $command"
   expect 0 "^Usage: tern $command" "$command" --help
@@ -146,6 +146,11 @@ json 'plan.bytes_unfused plan.bytes_fused plan.bytes_lower plan.arena_bytes grou
 python3 -c 'import json; p = json.load(open("out"))["plan"]; assert p["bytes_lower"] <= p["bytes_fused"] <= p["bytes_unfused"], p'
 result $? "lower bound <= fused <= unfused"
 json 'plan.bytes_fused' plan m.tern --no-fuse
+json 'results.0.median_us results.0.impl results.0.flops results.0.bytes' bench m.tern --repeat 2
+python3 -c 'import json; r = json.load(open("out"))["results"][0]; assert r["problem"] == "model m.tern" and r["dtype"] == "f32" and r["params"]["kind"] == "model", r'
+result $? "a model is a problem, too"
+expect 1 'missing.tern' bench missing.tern
+expect 2 '--dim batch fits nothing' bench m.tern --dim batch=2
 
 # Damage: at the start, in the middle, cut short. A checksum finds each.
 size=$(wc -c <m.tern)

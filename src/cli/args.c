@@ -169,7 +169,7 @@ bool cli_parse(const cli_usage *u, int argc, char **argv, int *code)
     }
     if (u->n_plain)
         *u->n_plain = n_plain;
-    if (u->n_plain ? n_plain == 0 : u->positional && !*u->positional && !u->may_lack_positional) {
+    if (!u->may_lack_positional && (u->n_plain ? n_plain == 0 : u->positional && !*u->positional)) {
         cli_misuse(u->command, "%s is missing", u->positional_name);
         return false;
     }

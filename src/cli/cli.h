@@ -28,6 +28,7 @@ int cli_info(const cli *c, int argc, char **argv);
 int cli_test(const cli *c, int argc, char **argv);
 int cli_convert(const cli *c, int argc, char **argv);
 int cli_plan(const cli *c, int argc, char **argv);
+int cli_bench(const cli *c, int argc, char **argv);
 int cli_certify(const cli *c, int argc, char **argv);
 int cli_cache(const cli *c, int argc, char **argv);
 
@@ -138,6 +139,12 @@ typedef struct cli_image_params {
 int cli_make_input(const char *command, const tern_onnx_port *p, int k, const char *source, const cli_dims *dims, const cli_image_params *image,
                    tern_onnx_value *out);
 
+/* Floats in [0, 1), whole numbers 0 to 9 (safe as class labels), booleans 0 or 1; the same for the same seed. */
+void cli_fill_random(tern_tensor *t, uint64_t seed);
+/* Random device tensors for all inputs of a graph, so that runs copy nothing; a NULL ends them. Else why has a sentence and *out is NULL. */
+tern_status cli_device_inputs(tern_device *d, const tern_graph *g, tern_tensor ***out, char *why, size_t why_size);
+void cli_device_inputs_destroy(tern_tensor ***in);
+
 /* --- values.c: elements of any type, and the comparison of what came out with what should have --- */
 
 double cli_element(const tern_tensor *t, size_t i);
@@ -160,6 +167,8 @@ typedef struct cli_json {
     bool in_array[32];
 } cli_json;
 
+/* Length of the UTF-8 sequence at s, which ends with a NUL; 0 if it is not one. */
+int json_utf8_length(const unsigned char *s);
 void json_begin(cli_json *j, FILE *to);              /* opens the outermost object */
 void json_end(cli_json *j);                          /* closes it and ends the line */
 void json_object(cli_json *j, const char *key);      /* key NULL inside an array */
@@ -176,6 +185,36 @@ bool json_find_number(const char *document, const char *key, double *out);
 void json_device(cli_json *j, const char *key, const tern_device_info *d);
 void json_plan(cli_json *j, const char *key, const tern_plan_info *p);
 void json_shape(cli_json *j, const char *key, const tern_shape *s);
+
+/* --- json_read.c: documents of ours read back --- */
+
+typedef enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_TEXT, JSON_ARRAY, JSON_OBJECT } json_kind;
+
+/* A value; those inside an array or object follow it. */
+typedef struct json_value {
+    json_kind kind;
+    int span;          /* values in it at all depths, and itself */
+    const char *key;   /* in an object, else NULL */
+    const char *text;  /* TEXT */
+    double number;     /* NUMBER; BOOL: 0 or 1 */
+} json_value;
+
+typedef struct json_doc {
+    json_value *value; /* the first is the outermost */
+    int n, cap;
+    char *text;
+} json_doc;
+
+/* Any file is safe. CLI_OK or the exit code, message printed. json_finish is for a document that was read. */
+int json_read(const char *command, const char *path, json_doc *out);
+void json_finish(json_doc *d);
+/* Members of an array or object in order, NULL at the end; NULL and other kinds have none. */
+const json_value *json_first(const json_value *of);
+const json_value *json_next(const json_value *of, const json_value *v);
+const json_value *json_get(const json_value *object, const char *key);
+/* What stands under a key, or what is given instead: otherwise, and NULL. */
+double json_number(const json_value *object, const char *key, double otherwise);
+const char *json_string(const json_value *object, const char *key);
 
 /* --- progress.c: one moving line on a terminal, a plain line every tenth elsewhere --- */
 
@@ -288,6 +327,8 @@ typedef struct report_data {
 
 /* One self-contained page. CLI_OK or the exit code, message printed. */
 int report_write(const char *path, const report_data *r);
+/* Lets write fill a temporary file beside path and renames it: the old file or the whole new one. CLI_OK or the exit code, message printed. */
+int page_write(const char *path, void (*write)(FILE *to, const void *data), const void *data);
 /* Text with the characters that HTML keeps for itself escaped. */
 void html_text(FILE *to, const char *text);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tern/image.h>
+#include <tern/opencl.h>
 
 /* --- Random numbers --- */
 
@@ -15,8 +16,7 @@ static uint32_t next_random(uint64_t *state)
     return (uint32_t)(*state >> 33);
 }
 
-/* Floats in [0, 1), whole numbers 0 to 9 (safe as class labels), booleans 0 or 1. */
-static void fill_random(tern_tensor *t, uint64_t seed)
+void cli_fill_random(tern_tensor *t, uint64_t seed)
 {
     size_t n = tern_tensor_elems(t);
     void *data = tern_tensor_data(t);
@@ -70,7 +70,7 @@ static int make_drawn(const char *command, const tern_onnx_port *p, int k, bool 
     if (st != TERN_OK)
         return cli_fail(st, NULL);
     if (!zeros)
-        fill_random(t, (uint64_t)k);
+        cli_fill_random(t, (uint64_t)k);
     *out = (tern_onnx_value){.kind = TERN_ONNX_TENSOR, .tensor = t};
     return CLI_OK;
 }
@@ -236,4 +236,59 @@ int cli_make_input(const char *command, const tern_onnx_port *p, int k, const ch
     if (cli_has_suffix(source, ".png") || cli_has_suffix(source, ".jpg") || cli_has_suffix(source, ".jpeg"))
         return make_picture(command, p, source, dims, image, out);
     return make_read(command, p, source, out);
+}
+
+/* --- On the device --- */
+
+/* A device tensor of random numbers. */
+static tern_status random_on_device(tern_device *d, tern_dtype dtype, const tern_shape *s, uint64_t seed, tern_tensor **out, char *why, size_t why_size)
+{
+    tern_tensor *host = NULL;
+    cl_int err = CL_SUCCESS;
+    tern_status st = tern_tensor_create(dtype, s, &host);
+    if (st != TERN_OK) {
+        snprintf(why, why_size, "%s", tern_last_error());
+        return st;
+    }
+    cli_fill_random(host, seed);
+    size_t size = tern_tensor_size_bytes(host);
+    cl_mem mem = clCreateBuffer(tern_device_cl_context(d), CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, size, tern_tensor_data(host), &err);
+    tern_tensor_destroy(host);
+    if (err != CL_SUCCESS) {
+        snprintf(why, why_size, "the driver gives no buffer of %zu bytes: OpenCL error %d", size, err);
+        return TERN_E_DEVICE_MEMORY;
+    }
+    st = tern_tensor_from_cl(d, mem, dtype, s, out);
+    clReleaseMemObject(mem);
+    if (st != TERN_OK)
+        snprintf(why, why_size, "%s", tern_last_error());
+    return st;
+}
+
+tern_status cli_device_inputs(tern_device *d, const tern_graph *g, tern_tensor ***out, char *why, size_t why_size)
+{
+    int n = tern_graph_n_inputs(g);
+    tern_status st = TERN_OK;
+    *out = calloc((size_t)n + 1, sizeof **out);
+    if (!*out) {
+        snprintf(why, why_size, "out of memory for %d inputs", n);
+        return TERN_E_NOMEM;
+    }
+    for (int i = 0; i < n && st == TERN_OK; i++) {
+        tern_dtype dtype;
+        tern_shape s;
+        st = tern_graph_value_info(g, tern_graph_input_value(g, i), &dtype, &s);
+        st = st == TERN_OK ? random_on_device(d, dtype, &s, (uint64_t)i + 1, &(*out)[i], why, why_size) : st;
+    }
+    if (st != TERN_OK)
+        cli_device_inputs_destroy(out);
+    return st;
+}
+
+void cli_device_inputs_destroy(tern_tensor ***in)
+{
+    for (tern_tensor **t = *in; t && *t; t++)
+        tern_tensor_destroy(*t);
+    free(*in);
+    *in = NULL;
 }

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Length of the UTF-8 sequence at s, 0 if it is not one: a file name may hold any bytes, a JSON document may not. */
-static int utf8_length(const unsigned char *s)
+/* A file name may hold any bytes, a JSON document may not. */
+int json_utf8_length(const unsigned char *s)
 {
     int n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
     for (int i = 1; i < n; i++)
@@ -23,7 +23,7 @@ static void quoted(FILE *to, const char *text)
 {
     fputc('"', to);
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        int n = utf8_length(s);
+        int n = json_utf8_length(s);
         if (*s == '"' || *s == '\\')
             fprintf(to, "\\%c", *s);
         else if (*s == '\n')

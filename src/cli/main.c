@@ -19,6 +19,7 @@ static const struct {
     {"convert", "Turn an ONNX model into a .tern file, and back.", cli_convert},
     {"test", "Run test cases in ONNX's layout: a model, inputs and what should come out.", cli_test},
     {"plan", "Show how a saved model would run: kernels, bytes moved, memory.", cli_plan},
+    {"bench", "Time operations and models against the device's own peaks; compare devices.", cli_bench},
     {"certify", "Check every op on this device and driver against the scalar reference.", cli_certify},
     {"cache", "Show or clear the cache of built kernels.", cli_cache},
 };

@@ -317,8 +317,9 @@ static void write_device(FILE *to, const report_data *r)
     fputs("</dl></div></section>\n", to);
 }
 
-static void write_page(FILE *to, const report_data *r)
+static void write_page(FILE *to, const void *data)
 {
+    const report_data *r = data;
     write_head(to, r);
     write_curves(to, r);
     write_confusion(to, r);
@@ -328,7 +329,7 @@ static void write_page(FILE *to, const report_data *r)
     fprintf(to, "<footer>Written by tern demo, Tern %s.</footer>\n</main></body></html>\n", tern_version());
 }
 
-int report_write(const char *path, const report_data *r)
+int page_write(const char *path, void (*write)(FILE *to, const void *data), const void *data)
 {
     char temp[4096];
     if (snprintf(temp, sizeof temp, "%s.%ld.part", path, (long)getpid()) >= (int)sizeof temp)
@@ -336,7 +337,7 @@ int report_write(const char *path, const report_data *r)
     FILE *to = fopen(temp, "wb");
     if (!to)
         return cli_error(CLI_FAILED, "cannot write the report %s: %s", path, strerror(errno));
-    write_page(to, r);
+    write(to, data);
     bool good = !ferror(to);
     good = fclose(to) == 0 && good;
     if (good && rename(temp, path) == 0)
@@ -344,4 +345,9 @@ int report_write(const char *path, const report_data *r)
     int error = errno;
     remove(temp);
     return cli_error(CLI_FAILED, "cannot write the report %s: %s", path, strerror(error));
+}
+
+int report_write(const char *path, const report_data *r)
+{
+    return page_write(path, write_page, r);
 }

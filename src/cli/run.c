@@ -256,7 +256,7 @@ static void print_values(const char *what, int n, const tern_onnx_port *p, const
             printf("%-8s %s nothing\n", what, p[k].name);
 }
 
-static void json_value(cli_json *w, const char *name, const tern_onnx_value *v)
+static void json_port_value(cli_json *w, const char *name, const tern_onnx_value *v)
 {
     json_object(w, NULL);
     if (name)
@@ -270,7 +270,7 @@ static void json_value(cli_json *w, const char *name, const tern_onnx_value *v)
     if (v->kind == TERN_ONNX_SEQUENCE) {
         json_array(w, "items");
         for (int i = 0; i < v->n_items && w->depth + 3 < (int)(sizeof w->used); i++)
-            json_value(w, NULL, &v->items[i]);
+            json_port_value(w, NULL, &v->items[i]);
         json_close(w);
     }
     json_close(w);
@@ -280,7 +280,7 @@ static void json_values(cli_json *w, const char *key, int n, const tern_onnx_por
 {
     json_array(w, key);
     for (int k = 0; k < n; k++)
-        json_value(w, p[k].name, &v[k]);
+        json_port_value(w, p[k].name, &v[k]);
     json_close(w);
 }
 
