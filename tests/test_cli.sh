@@ -146,6 +146,11 @@ json 'plan.bytes_unfused plan.bytes_fused plan.bytes_lower plan.arena_bytes grou
 python3 -c 'import json; p = json.load(open("out"))["plan"]; assert p["bytes_lower"] <= p["bytes_fused"] <= p["bytes_unfused"], p'
 result $? "lower bound <= fused <= unfused"
 json 'plan.bytes_fused' plan m.tern --no-fuse
+expect 0 'all groups together [0-9.]+ us' plan m.tern --time
+json 'groups.0.time_us' plan m.tern --time
+python3 -c 'import json; assert all(g["time_us"] > 0 for g in json.load(open("out"))["groups"])'
+result $? "every group was timed"
+expect 3 'null device' plan m.tern --time --device null
 json 'results.0.median_us results.0.impl results.0.flops results.0.bytes' bench m.tern --repeat 2
 python3 -c 'import json; r = json.load(open("out"))["results"][0]; assert r["problem"] == "model m.tern" and r["dtype"] == "f32" and r["params"]["kind"] == "model", r'
 result $? "a model is a problem, too"

@@ -222,5 +222,23 @@ for i in range(150):
 P
 result $? "150 documents with changed bytes"
 
+# tools/bench --gpu, on whatever there is: without PyTorch the other side is left out.
+if [ -n "${TERN_SOURCE_DIR:-}" ]; then
+  gpu() {
+    timeout 240 python3 "$TERN_SOURCE_DIR/tools/bench_gpu.py" --tern "$tern" --python /bin/false --out report "$@" >out 2>err
+  }
+  gpu --device abacus
+  [ $? -eq 3 ] && [ "$(wc -l <err)" -le 2 ] && grep -q 'nothing to measure: .*abacus' err && ! [ -e report ]
+  result $? "tools/bench --gpu: no such device, said in a sentence, exit 3"
+  gpu --device cpu --turns 2 --time-ms 1 gemm 24:32:40 eltwise:exp 3x50
+  [ $? -eq 0 ] && grep -q 'PyTorch is left out' err && [ "$(ls report | wc -l)" -eq 2 ]
+  result $? "tools/bench --gpu: a document and a page"
+  mv report/*.html gpu.html && page gpu.html
+  cp report/*.json out
+  holds "its document is that of tern bench, with the number of turns" <<'P'
+assert d["format"] == "tern-bench-1" and d["turns"] == 2 and len(d["results"]) == 2 and all(r["median_us"] > 0 for r in d["results"]), d
+P
+fi
+
 echo "1..$n"
 exit $failed

@@ -370,7 +370,8 @@ static void test_calls(void **state)
         for (int r = 0; r < 3; r++) /* each binds other buffers */
             OK(run_once(&f, (float)(r * 100)));
         assert_int_equal(calls_made, 9);
-        assert_true(tern__plan_group_us(f.plan, 2) == 0);
+        const double us = tern__plan_group_us(f.plan, 2); /* between marks in the queue */
+        assert_true(strncmp(devices[i], "null", 4) ? us > 0 && us < 1e6 : us == 0);
         close_fixture(&f);
     }
 }

@@ -44,6 +44,7 @@ typedef struct tern__device_ops {
     tern_status (*kernel_set_arg)(tern__kernel *k, int index, const tern__arg *arg);
     /* Enqueues; local[0] 0 leaves the choice to the driver. event NULL: no timing wanted. */
     tern_status (*launch)(tern__kernel *k, int dims, const size_t global[3], const size_t local[3], void **event);
+    tern_status (*mark)(tern_device *d, void **event);                                         /* an event that ends when all before it has */
     tern_status (*event_wait_times)(tern_device *d, void *event, tern__event_times *t);
     void (*event_release)(tern_device *d, void *event);
     tern_status (*flush)(tern_device *d);

@@ -414,6 +414,15 @@ static tern_status fail_unbound(const tern__plan *p)
     return tern__fail(TERN_E_INVALID, "plan: not finished");
 }
 
+/* events: two places for marks around the call, or NULL. */
+static tern_status run_call(tern__plan *p, const plan_launch *l, void **events)
+{
+    if (events)
+        TERN_TRY(p->device->ops->mark(p->device, &events[0]));
+    TERN_TRY(l->fn(p->device, l->slots, l->data));
+    return events ? p->device->ops->mark(p->device, &events[1]) : TERN_OK;
+}
+
 tern_status tern__plan_run(tern__plan *p)
 {
     if (!p->finished || p->n_unbound > 0)
@@ -421,10 +430,8 @@ tern_status tern__plan_run(tern__plan *p)
     void **events = tern__plan_next_events(p);
     for (int i = 0; i < p->n_launches; i++) {
         const plan_launch *l = &p->launches[i];
-        if (l->fn)
-            TERN_TRY(l->fn(p->device, l->slots, l->data));
-        else
-            TERN_TRY(tern__kernel_launch(l->kernel, l->dims, l->global, l->local, events ? &events[i] : NULL));
+        void **own = events ? &events[2 * i] : NULL;
+        TERN_TRY(l->fn ? run_call(p, l, own) : tern__kernel_launch(l->kernel, l->dims, l->global, l->local, own));
     }
     return p->device->ops->flush(p->device);
 }

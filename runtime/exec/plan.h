@@ -55,8 +55,7 @@ tern_status tern__plan_alias_slot(tern__plan *p, int slot, int of);
 /* The slot must survive to the end of the run (an arena value that is read back). */
 void tern__plan_keep_slot(tern__plan *p, int slot);
 tern_status tern__plan_add_launch(tern__plan *p, const tern__plan_launch *l);
-/* Adds a call between the launches: fn gets a copy of data, and the n slots, of which writes tells those it writes (may read as well).
- * Its time does not show in profiles. */
+/* Adds a call between the launches: fn gets a copy of data, and the n slots, of which writes tells those it writes (may read as well). */
 tern_status tern__plan_add_call(tern__plan *p, tern__plan_call fn, const void *data, size_t data_size, const int *slots, const bool *writes, int n,
                                 int group);
 /* Launches and calls. */

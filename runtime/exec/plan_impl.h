@@ -46,7 +46,7 @@ struct tern__plan {
     int n_unbound;         /* BOUND slots that launches use and nothing is bound to */
     bool finished;
 
-    void **events;         /* TERN__PLAN_KEPT_RUNS x n_launches, on a profiling device */
+    void **events;         /* TERN__PLAN_KEPT_RUNS x n_launches x 2, on a profiling device: of a launch its own, of a call marks before and after it */
     long n_runs;           /* since finish */
 };
 

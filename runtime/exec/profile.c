@@ -14,19 +14,19 @@ tern_status tern__plan_profile_init(tern__plan *p)
     if (!p->device->profile || p->n_launches == 0)
         return TERN_OK;
     size_t n;
-    if (!tern__mul_size((size_t)p->n_launches, TERN__PLAN_KEPT_RUNS, &n) || !(p->events = tern__alloc_array(n, sizeof *p->events)))
+    if (!tern__mul_size((size_t)p->n_launches, 2 * TERN__PLAN_KEPT_RUNS, &n) || !(p->events = tern__alloc_array(n, sizeof *p->events)))
         return tern__fail(TERN_E_NOMEM, "plan: no host memory for the events of %d runs", TERN__PLAN_KEPT_RUNS);
     return TERN_OK;
 }
 
 static void **events_of(const tern__plan *p, long run)
 {
-    return &p->events[(size_t)(run % TERN__PLAN_KEPT_RUNS) * (size_t)p->n_launches];
+    return &p->events[(size_t)(run % TERN__PLAN_KEPT_RUNS) * (size_t)p->n_launches * 2];
 }
 
 static void release_run(tern__plan *p, void **events)
 {
-    for (int i = 0; i < p->n_launches; i++)
+    for (int i = 0; i < 2 * p->n_launches; i++)
         if (events[i]) {
             p->device->ops->event_release(p->device, events[i]);
             events[i] = NULL;
@@ -55,6 +55,23 @@ static long first_kept(const tern__plan *p)
     return p->n_runs > TERN__PLAN_KEPT_RUNS ? p->n_runs - TERN__PLAN_KEPT_RUNS : 0;
 }
 
+/* When a launch, or what a call enqueued, was on the device. false: there are no times. */
+static bool times_of(tern__plan *p, void **events, int launch, tern__event_times *t, tern_status *st)
+{
+    const bool call = p->launches[launch].fn != NULL;
+    void **own = &events[2 * launch];
+    tern__event_times end;
+    if (!own[0] || (call && !own[1]))
+        return false;
+    *st = p->device->ops->event_wait_times(p->device, own[0], t);
+    if (*st != TERN_OK || !call)
+        return *st == TERN_OK;
+    *st = p->device->ops->event_wait_times(p->device, own[1], &end);
+    t->start_ns = t->end_ns; /* all before the first mark is done */
+    t->end_ns = TERN_MAX(end.end_ns, t->start_ns);
+    return *st == TERN_OK;
+}
+
 /* The time of one group's launches in one run, in us. false: this run was cut short there or has no times. */
 static bool run_us(tern__plan *p, long run, int group, double *us)
 {
@@ -63,9 +80,10 @@ static bool run_us(tern__plan *p, long run, int group, double *us)
     *us = 0;
     for (int i = 0; i < p->n_launches; i++) {
         tern__event_times t;
+        tern_status st = TERN_OK;
         if (p->launches[i].group != group)
             continue;
-        if (!events[i] || p->device->ops->event_wait_times(p->device, events[i], &t) != TERN_OK)
+        if (!times_of(p, events, i, &t, &st))
             return false;
         *us += (double)(t.end_ns - t.start_ns) * 1e-3;
         any = true;
@@ -112,16 +130,19 @@ static tern_status add_run(tern__plan *p, long run, const char *const *names, in
     void **events = events_of(p, run);
     for (int i = 0; i < p->n_launches; i++) {
         tern__event_times t;
+        tern_status st = TERN_OK;
         const plan_launch *l = &p->launches[i];
-        if (!events[i])
+        const char *kernel = l->fn ? "library call" : l->kernel_name;
+        if (!times_of(p, events, i, &t, &st)) {
+            TERN_TRY(st);
             continue;
-        TERN_TRY(p->device->ops->event_wait_times(p->device, events[i], &t));
+        }
         if (!*any)
             *origin = t.start_ns;
         tern__str_addf(b, "%s\n{\"name\":\"", *any ? "," : "");
-        add_json_text(b, l->group >= 0 && l->group < n_groups && names[l->group] ? names[l->group] : l->kernel_name);
+        add_json_text(b, l->group >= 0 && l->group < n_groups && names[l->group] ? names[l->group] : kernel);
         tern__str_add(b, "\",\"cat\":\"");
-        add_json_text(b, l->kernel_name);
+        add_json_text(b, kernel);
         tern__str_addf(b, "\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"run\":%ld,\"launch\":%d,\"waited_us\":%.3f}}",
                        ((double)t.start_ns - (double)*origin) * 1e-3, (double)(t.end_ns - t.start_ns) * 1e-3, run, i,
                        ((double)t.start_ns - (double)t.queued_ns) * 1e-3);

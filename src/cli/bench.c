@@ -174,6 +174,13 @@ static void print_json(const job *j, const bench_set *s, const tern_device_info 
     json_real(&w, "gflops", s->peak_gflops);
     json_real(&w, "gbytes_per_s", s->peak_gbytes);
     json_close(&w);
+    json_object(&w, "method");
+    json_real(&w, "time_ms", j->params.time_ms);
+    json_int(&w, "samples", j->params.repeat);
+    json_bool(&w, "exact", j->params.exact);
+    json_text(&w, "disable", j->params.disable);
+    json_text(&w, "force_impl", j->params.force_impl);
+    json_close(&w);
     json_array(&w, "results");
     for (int i = 0; i < s->n; i++)
         json_result(&w, s, &s->result[i], &j->problem[i]);
@@ -323,6 +330,7 @@ int cli_bench(const cli *c, int argc, char **argv)
         {"compare", CLI_FLAG, &j.compare, NULL, "Measure nothing: the arguments are files that --json wrote, and the first is what the others are compared with.", 0, 0},
         {"force-impl", CLI_TEXT, &j.params.force_impl, "OP=NAME", "Take this implementation or fail; several separated by commas.", 0, 0},
         {"disable", CLI_TEXT, &j.params.disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
+        CLI_OPT_EXACT(&j.params.exact),
         CLI_OPT_DIM(&dims),
         CLI_OPT_JSON(&j.json),
         CLI_OPT_DEVICE(&device),

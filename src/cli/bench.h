@@ -111,6 +111,7 @@ typedef struct bench_params {
     double time_ms;      /* of timed runs for each problem */
     int64_t repeat;      /* samples; 0: as many as fit time_ms */
     const char *disable, *force_impl; /* as in tern_session_params */
+    bool exact;          /* likewise */
 } bench_params;
 
 /* Measures all problems; what fails gets its sentence into the result. CLI_OK or the exit code, message printed. */

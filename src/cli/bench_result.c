@@ -215,7 +215,8 @@ int bench_print_comparison(const bench_set *sets, int n)
     for (int i = 0; i < n; i++) {
         int shared;
         double mean = bench_mean_ratio(&sets[0], &sets[i], &shared);
-        printf("%c  %s, driver %s, %s: %.1f GFLOPS, %.1f GB/s", 'A' + i, sets[i].device, sets[i].driver, sets[i].date, sets[i].peak_gflops, sets[i].peak_gbytes);
+        printf("%c  %s, %s%s%s%s: %.1f GFLOPS, %.1f GB/s", 'A' + i, sets[i].device, *sets[i].driver ? "driver " : "", sets[i].driver,
+               *sets[i].driver ? ", " : "", sets[i].date, sets[i].peak_gflops, sets[i].peak_gbytes);
         if (i && shared)
             printf("; %.2f times as fast as A (geometric mean of %d)", mean, shared);
         putchar('\n');

@@ -34,7 +34,7 @@ static bool fail(entry *e)
 /* A graph that updates its variables cannot be frozen. */
 static tern_status open_session(tern_device *d, const tern_graph *g, const bench_params *params, tern_session **s)
 {
-    tern_session_params p = {.freeze = true, .disable = params->disable, .force_impl = params->force_impl};
+    tern_session_params p = {.freeze = true, .disable = params->disable, .force_impl = params->force_impl, .exact = params->exact};
     tern_status st = tern_session_create(d, g, &p, s);
     if (st != TERN_E_INVALID)
         return st;

@@ -16,24 +16,42 @@ static void print_totals(const tern_plan_info *p)
     printf("operations    %.3g a run\n", (double)p->flops);
 }
 
+/* All groups together; 0 without --time. */
+static double total_us(const tern_session *s)
+{
+    double us = 0;
+    tern_group_info g;
+    for (int i = 0; i < tern_session_n_groups(s); i++)
+        if (tern_session_group(s, i, &g) == TERN_OK)
+            us += g.time_us;
+    return us;
+}
+
 static int print_groups(const tern_session *s)
 {
     char a[24], b[24];
-    printf("%-40s %-12s %10s %10s %9s  %s\n", "kernel", "kind", "unfused", "fused", "Mflop", "ops");
+    double all = total_us(s);
+    printf("%-40s %-12s %10s %10s %9s%s  %s\n", "kernel", "kind", "unfused", "fused", "Mflop", all > 0 ? "   time us  share      GB/s" : "", "ops");
     for (int i = 0; i < tern_session_n_groups(s); i++) {
         tern_group_info g;
         tern_status st = tern_session_group(s, i, &g);
         if (st != TERN_OK)
             return cli_fail(st, NULL);
-        printf("%-40s %-12s %10s %10s %9.2f  %s\n", g.name, g.impl, cli_bytes((double)g.bytes_unfused, a),
-               cli_bytes((double)g.bytes_fused, b), (double)g.flops * 1e-6, g.ops);
+        printf("%-40s %-12s %10s %10s %9.2f", g.name, g.impl, cli_bytes((double)g.bytes_unfused, a),
+               cli_bytes((double)g.bytes_fused, b), (double)g.flops * 1e-6);
+        if (all > 0)
+            printf(" %9.1f %4.1f %% %9.1f", g.time_us, 100 * g.time_us / all, g.time_us > 0 ? (double)g.bytes_fused / g.time_us * 1e-3 : 0.0);
+        printf("  %s\n", g.ops);
     }
+    if (all > 0)
+        printf("\nall groups together %.1f us, medians of profiled runs\n", all);
     return CLI_OK;
 }
 
 static int print_json(const tern_session *s, const tern_plan_info *info, const tern_device_info *device, bool source)
 {
     cli_json j;
+    bool timed = total_us(s) > 0;
     json_begin(&j, stdout);
     json_device(&j, "device", device);
     json_plan(&j, "plan", info);
@@ -51,6 +69,8 @@ static int print_json(const tern_session *s, const tern_plan_info *info, const t
         json_int(&j, "bytes_fused", g.bytes_fused);
         json_int(&j, "flops", g.flops);
         json_int(&j, "launches", g.n_launches);
+        if (timed)
+            json_real(&j, "time_us", g.time_us);
         json_close(&j);
     }
     json_close(&j);
@@ -88,9 +108,27 @@ static tern_status open_session(tern_device *d, const tern_graph *g, const char 
     return tern_session_create(d, g, &p, s);
 }
 
+/* Runs that the device times, on random operands in its memory. The first, which drivers make slow, hides behind the median. */
+static int time_groups(tern_session *s, tern_device *d, const tern_graph *g)
+{
+    enum { RUNS = 24 };
+    char why[320];
+    tern_tensor **in = NULL;
+    if (cli_device_inputs(d, g, &in, why, sizeof why) != TERN_OK)
+        return cli_error(CLI_FAILED, "plan: --time: %s", why);
+    tern_status st = TERN_OK;
+    for (int i = 0; i < RUNS && st == TERN_OK; i++) {
+        st = tern_session_run(s, in, NULL);
+        if (st == TERN_OK)
+            st = tern_session_finish(s);
+    }
+    cli_device_inputs_destroy(&in);
+    return st == TERN_OK ? CLI_OK : cli_fail(st, NULL);
+}
+
 int cli_plan(const cli *c, int argc, char **argv)
 {
-    bool json = false, no_fuse = false, source = false, exact = false;
+    bool json = false, no_fuse = false, source = false, exact = false, time = false;
     const char *device = NULL, *model = NULL, *disable = NULL;
     cli_list dims = {.n = 0};
     cli_dims extents;
@@ -100,6 +138,7 @@ int cli_plan(const cli *c, int argc, char **argv)
         {"disable", CLI_TEXT, &disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
         CLI_OPT_EXACT(&exact),
         {"source", CLI_FLAG, &source, NULL, "Print the generated OpenCL C instead of the table (with --json: in the document).", 0, 0},
+        {"time", CLI_FLAG, &time, NULL, "Also run the plan on random numbers and show how long each group takes on the device.", 0, 0},
         CLI_OPT_JSON(&json),
         CLI_OPT_DEVICE(&device),
         {0},
@@ -122,12 +161,16 @@ int cli_plan(const cli *c, int argc, char **argv)
     if (code == CLI_OK)
         code = cli_load_graph("plan", model, &extents, NULL, false, &g);
     if (code == CLI_OK)
-        code = cli_open_device(c, device, 0, &d);
+        code = cli_open_device(c, device, time ? CLI_PROFILE | CLI_COMPUTES : 0u, &d);
     if (code == CLI_OK) {
         tern_device_info info;
         tern_device_get_info(d, &info);
         tern_status st = open_session(d, g, no_fuse ? "fuse" : disable, exact, &s);
-        code = st == TERN_OK ? show(s, &info, json, source) : cli_fail(st, model);
+        code = st == TERN_OK ? CLI_OK : cli_fail(st, model);
+        if (code == CLI_OK && time)
+            code = time_groups(s, d, g);
+        if (code == CLI_OK)
+            code = show(s, &info, json, source);
     }
     tern_session_destroy(s);
     tern_device_close(d);

@@ -50,6 +50,7 @@
       (cl_command_queue q, cl_kernel k, cl_uint dims, const size_t *off, const size_t *g, const size_t *l, cl_uint n_w,            \
        const cl_event *w, cl_event *e),                                                                                            \
       (q, k, dims, off, g, l, n_w, w, e), CL_MEM_OBJECT_ALLOCATION_FAILURE)                                                        \
+    X(clEnqueueMarkerWithWaitList, (cl_command_queue q, cl_uint n, const cl_event *w, cl_event *e), (q, n, w, e), CL_OUT_OF_RESOURCES) \
     X(clWaitForEvents, (cl_uint n, const cl_event *e), (n, e), CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST)                       \
     X(clGetEventProfilingInfo, (cl_event e, cl_profiling_info w, size_t n, void *v, size_t *got), (e, w, n, v, got),               \
       CL_PROFILING_INFO_NOT_AVAILABLE)                                                                                             \
@@ -157,6 +158,7 @@ tern_status tern__cl_kernel_create(tern__program *p, const char *name, tern__ker
 void tern__cl_kernel_destroy(tern__kernel *k);
 tern_status tern__cl_kernel_set_arg(tern__kernel *k, int index, const tern__arg *arg);
 tern_status tern__cl_launch(tern__kernel *k, int dims, const size_t global[3], const size_t local[3], void **event);
+tern_status tern__cl_mark(tern_device *d, void **event);
 tern_status tern__cl_event_wait_times(tern_device *d, void *event, tern__event_times *t);
 void tern__cl_event_release(tern_device *d, void *event);
 

@@ -48,6 +48,7 @@ const tern__device_ops tern__cl_ops = {
     .kernel_destroy = tern__cl_kernel_destroy,
     .kernel_set_arg = tern__cl_kernel_set_arg,
     .launch = tern__cl_launch,
+    .mark = tern__cl_mark,
     .event_wait_times = tern__cl_event_wait_times,
     .event_release = tern__cl_event_release,
     .flush = flush,

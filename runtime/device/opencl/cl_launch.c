@@ -54,6 +54,16 @@ tern_status tern__cl_launch(tern__kernel *k, int dims, const size_t global[3], c
     return TERN_OK;
 }
 
+tern_status tern__cl_mark(tern_device *d, void **event)
+{
+    cl_event e = NULL;
+    cl_int err = tern__clEnqueueMarkerWithWaitList(tern__cl_of(d)->queue, 0, NULL, &e);
+    if (err != CL_SUCCESS)
+        return tern__cl_fail(err, "device: marking a moment in the queue of \"%s\" failed", d->info.name);
+    *event = e;
+    return TERN_OK;
+}
+
 tern_status tern__cl_event_wait_times(tern_device *d, void *event, tern__event_times *t)
 {
     static const cl_profiling_info what[] = { CL_PROFILING_COMMAND_QUEUED, CL_PROFILING_COMMAND_START, CL_PROFILING_COMMAND_END };
