@@ -330,24 +330,66 @@ static void bnfold_needs_a_single_reader(void **state)
     tern_graph_destroy(g);
 }
 
+static const tern__node *node_of(const tern_graph *g, const char *op)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (strcmp(g->nodes[i]->op->name, op) == 0)
+            return g->nodes[i];
+    fail_msg("there is no %s", op);
+    return NULL;
+}
+
+static void widen_follows_convolutions(void **state)
+{
+    (void)state;
+    static const tern_dtype types[] = {TERN_F16, TERN_BF16};
+    for (int i = 0; i < 2; i++) {
+        const tern_dtype t = types[i];
+        tern_graph *g = new_graph(), *out = NULL;
+        tern_value x = tern_graph_input(g, "x", t, SHAPE(1, 4, 6, 6), 0), w = random_constant(g, t, SHAPE(4, 4, 3, 3), 1);
+        tern_value v = random_variable(g, "v", t, SHAPE(1, 4, 1, 1), 2);
+        tern_value y = tern_graph_op2(g, "conv", tern__unary(g, "relu", x), w, NULL);
+        y = tern__mul(g, tern__unary(g, "sigmoid", y), v);
+        tern_graph_output(g, "y", y);
+        tern_graph_output(g, "best", tern_graph_op1(g, "argmax", y, TERN_ATTRS(TERN_INT("keepdims", 0))));
+        tern_graph_output(g, "before", tern__unary(g, "tanh", x));
+        tern_graph_assign(g, v, tern__mul(g, v, tern__mean_axes(g, y, 0xc, true)));
+        assert_ok(tern__pass_widen.run(g, &out));
+        assert_ok(tern__graph_verify(out));
+        const tern__node *conv = node_of(out, "conv");
+        assert_int_equal(tern__dtype_of(out, conv->in[0]), TERN_F32);
+        assert_int_equal(tern__value_at(out, conv->in[1])->kind, TERN__VALUE_CONST); /* converted, not cast in every run */
+        assert_int_equal(tern__dtype_of(out, conv->out[0]), TERN_F32);
+        assert_int_equal(tern__dtype_of(out, node_of(out, "sigmoid")->out[0]), TERN_F32);
+        assert_int_equal(tern__dtype_of(out, node_of(out, "argmax")->in[0]), TERN_F32);
+        assert_int_equal(tern__dtype_of(out, node_of(out, "relu")->out[0]), t);
+        assert_int_equal(tern__dtype_of(out, node_of(out, "tanh")->out[0]), t);
+        assert_int_equal(tern__dtype_of(out, out->outputs[0].value), t);
+        out->n_outputs = g->n_outputs = 1; /* rounding may decide which is best */
+        assert_same_results(g, out, t == TERN_F16 ? 4e-3 : 3e-2);
+        tern_graph_destroy(out);
+        tern_graph_destroy(g);
+    }
+}
+
 static void passes_are_switched_off_by_name(void **state)
 {
     (void)state;
     tern_graph *g = new_graph(), *out = NULL;
     tern_value x = input(g, "x", SHAPE(4));
     tern_graph_output(g, "y", tern__neg(g, tern__neg(g, tern__unary(g, "flatten", x))));
-    assert_ok(tern__passes_run(g, NULL, &out));
+    assert_ok(tern__passes_run(g, NULL, false, &out));
     assert_int_equal(out->n_nodes, 1); /* the reshape */
     tern_graph_destroy(out);
-    assert_ok(tern__passes_run(g, "fuse, simplify", &out));
+    assert_ok(tern__passes_run(g, "fuse, simplify", false, &out));
     assert_int_equal(out->n_nodes, 3);
     tern_graph_destroy(out);
-    assert_ok(tern__passes_run(g, "all", &out));
+    assert_ok(tern__passes_run(g, "all", false, &out));
     assert_int_equal(out->n_nodes, 3);
     assert_string_equal(out->nodes[0]->op->name, "reshape"); /* nothing could run a flatten */
     tern_graph_destroy(out);
-    assert_fails(tern__passes_run(g, "dce,simplfy", &out), TERN_E_NOT_FOUND,
-                 "no pass is called \"simplfy\"; there are expand, simplify, fold, cse, bnfold, dce, layout, fuse, and \"all\"");
+    assert_fails(tern__passes_run(g, "dce,simplfy", false, &out), TERN_E_NOT_FOUND,
+                 "no pass is called \"simplfy\"; there are expand, widen, simplify, fold, cse, bnfold, dce, layout, fuse, and \"all\"");
     assert_true(tern__pass_disabled("layout,fuse", "fuse") && !tern__pass_disabled("layout,fuse", "fus") && !tern__pass_disabled(NULL, "fuse"));
     tern_graph_destroy(g);
 }
@@ -413,7 +455,7 @@ static void no_pass_changes_results(void **state)
             assert_same_results(g, out, 1e-6);
             tern_graph_destroy(out);
         }
-        assert_ok(tern__passes_run(g, NULL, &out));
+        assert_ok(tern__passes_run(g, NULL, false, &out));
         assert_true(out->n_nodes <= g->n_nodes);
         assert_same_results(g, out, 1e-6);
         tern_graph_destroy(out);
@@ -431,7 +473,7 @@ static void every_allocation_may_fail(void **state)
         for (long nth = 1; st != TERN_OK; nth += step) {
             tern_graph *out = NULL;
             tern__fault_arm(TERN__FAULT_ALLOC, nth, for_good);
-            st = tern__passes_run(g, NULL, &out);
+            st = tern__passes_run(g, NULL, false, &out);
             tern__fault_arm(TERN__FAULT_ALLOC, 0, false);
             tern_graph_destroy(out);
             if (st != TERN_OK && st != TERN_E_NOMEM)
@@ -457,6 +499,7 @@ int main(void)
         cmocka_unit_test(dce_drops_the_unused),
         cmocka_unit_test(bnfold_folds_scales_and_shifts),
         cmocka_unit_test(bnfold_needs_a_single_reader),
+        cmocka_unit_test(widen_follows_convolutions),
         cmocka_unit_test(passes_are_switched_off_by_name),
         cmocka_unit_test(no_pass_changes_results),
         cmocka_unit_test(every_allocation_may_fail),

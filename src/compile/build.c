@@ -72,7 +72,9 @@ static tern_status prepare_graph(tern_session *s, const tern_graph *g, const ter
         st = become(&now, tern__graph_freeze(now, &next), &next);
     if (st == TERN_OK) {
         s->info.bytes_unfused = tern__bytes_unfused(now);
-        st = become(&now, tern__passes_run(now, p->disable, &next), &next);
+        /* Who asks for an implementation gets it in the element type that the graph has. */
+        const bool wide = s->device->family == TERN__FAMILY_CPU && !p->force_impl;
+        st = become(&now, tern__passes_run(now, p->disable, wide, &next), &next);
     }
     if (st == TERN_OK) {
         s->info.bytes_lower = bytes_lower(now);

@@ -10,7 +10,7 @@ typedef struct tern__pass {
     tern_status (*run)(const tern_graph *in, tern_graph **out); /* NULL: done while compiling, where the device is known */
 } tern__pass;
 
-extern const tern__pass tern__pass_expand, tern__pass_fold, tern__pass_simplify, tern__pass_cse, tern__pass_bnfold, tern__pass_dce;
+extern const tern__pass tern__pass_expand, tern__pass_widen, tern__pass_fold, tern__pass_simplify, tern__pass_cse, tern__pass_bnfold, tern__pass_dce;
 
 /* Every pass once, in the order in which each first runs; *n of them. */
 const tern__pass *const *tern__pass_list(int *n);
@@ -19,8 +19,9 @@ const tern__pass *const *tern__pass_list(int *n);
 tern_status tern__passes_check(const char *disable);
 bool tern__pass_disabled(const char *disable, const char *name);
 
-/* Runs the pipeline on a graph whose shapes are bound. Debug builds verify the graph after each pass. */
-tern_status tern__passes_run(const tern_graph *g, const char *disable, tern_graph **out);
+/* Runs the pipeline on a graph whose shapes are bound. wide: the device computes in f32 only, so widen has its place. Debug builds verify the graph
+ * after each pass. */
+tern_status tern__passes_run(const tern_graph *g, const char *disable, bool wide, tern_graph **out);
 
 /* --- What passes share --- */
 /* True and *x if every element of v is the same number: a constant, also behind movement ops and casts that keep its value. */

@@ -13,12 +13,12 @@ static const tern__pass fuse = {.name = "fuse", .doc = "joins ops into groups th
 /* Expanding comes first, since everything else looks for primitives. One round of simplifying exposes equal values and new constants,
  * so there is a second; what batch-norm folding leaves to compute on constants is folded once more. */
 static const tern__pass *const order[] = {
-    &tern__pass_expand, &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse,    &tern__pass_simplify,
-    &tern__pass_fold,   &tern__pass_cse,      &tern__pass_bnfold, &tern__pass_fold, &tern__pass_dce,
+    &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold,   &tern__pass_cse,  &tern__pass_simplify,
+    &tern__pass_fold,   &tern__pass_cse,   &tern__pass_bnfold,   &tern__pass_fold,   &tern__pass_dce,
 };
 
 static const tern__pass *const list[] = {
-    &tern__pass_expand, &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse, &tern__pass_bnfold, &tern__pass_dce, &layout, &fuse,
+    &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse, &tern__pass_bnfold, &tern__pass_dce, &layout, &fuse,
 };
 
 const tern__pass *const *tern__pass_list(int *n)
@@ -109,13 +109,13 @@ static tern_status run_one(const tern__pass *p, const tern_graph *in, tern_graph
     return TERN_OK;
 }
 
-tern_status tern__passes_run(const tern_graph *g, const char *disable, tern_graph **out)
+tern_status tern__passes_run(const tern_graph *g, const char *disable, bool wide, tern_graph **out)
 {
     TERN_TRY(tern__passes_check(disable));
     tern_graph *now = NULL;
     TERN_TRY(tern_graph_clone(g, &now));
     for (int i = 0; i < TERN_COUNT(order); i++) {
-        if (skipped(disable, order[i]))
+        if (skipped(disable, order[i]) || (order[i] == &tern__pass_widen && !wide))
             continue;
         tern_graph *next = NULL;
         tern_status st = run_one(order[i], now, &next);
