@@ -255,6 +255,17 @@ expect 1 'nonzero.onnx' plan nonzero.onnx
 expect 1 'Frobnicate' convert missing.onnx missing.tern
 [ ! -e missing.tern ]
 result $? "  and leaves no file"
+expect 0 'wrote nz.onnx: .*, a copy' convert nonzero.onnx nz.onnx
+grep -q 'nonzero.onnx keeps its own nodes: .*depends on data' err && cmp -s nonzero.onnx nz.onnx
+result $? "  and says why, and it is the same"
+expect 0 '"copy": true' convert nonzero.onnx nz.onnx --json
+expect 1 'no single graph' convert nonzero.onnx nz.tern
+expect 0 'wrote known.tern: .*, 0 inputs, 1 output' convert nonzero.onnx known.tern --in x=mixed.npy
+expect 0 'y i64\[1,2\]' run known.tern --out results --repeat 2
+expect 0 'wrote known.onnx: .*, 0 inputs, 1 output' convert known.tern known.onnx
+expect 2 'no input for --in z=mixed.npy' convert nonzero.onnx known.tern --in z=mixed.npy
+expect 1 'missing.npy' convert nonzero.onnx known.tern --in x=missing.npy
+expect 2 '--in x=mixed.npy fits nothing' convert relu.tern known.onnx --in x=mixed.npy
 expect 2 'OUT is missing' convert relu.onnx
 expect 2 'one argument too many' convert relu.onnx a.tern b.tern
 expect 2 'OUT must end in' convert relu.onnx relu.txt

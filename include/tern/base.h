@@ -37,6 +37,7 @@ typedef enum tern_status {
     TERN_E_DEVICE_MEMORY, /* the device's memory ran out or an allocation is over its limit */
     TERN_E_BUILD,         /* a kernel did not compile */
     TERN_E_MISMATCH,      /* a result differs from the reference (certify) */
+    TERN_E_DYNAMIC,       /* a model that is no single graph: shapes or branches depend on what only a run knows */
 } tern_status;
 
 /* "TERN_E_SHAPE" and so on; never NULL. */

@@ -35,6 +35,8 @@ TERN_API tern_status tern_onnx_tensor_save(const tern_tensor *t, const char *nam
 /* Reads a model. The file may change or go only after destroy: large weights stay in the mapped file. Operators that Tern lacks are no
  * failure yet: tern_onnx_op tells. TERN_E_NOT_FOUND, TERN_E_IO, TERN_E_CORRUPT, TERN_E_NOMEM. */
 TERN_API tern_status tern_onnx_load(const char *path, tern_onnx **out) TERN_MUST_CHECK;
+/* Writes the model again with its own nodes, weights of other files inside: for models that are no single graph (below). */
+TERN_API tern_status tern_onnx_copy(const tern_onnx *m, const char *path) TERN_MUST_CHECK;
 TERN_API void tern_onnx_destroy(tern_onnx *m); /* NULL is fine. Sessions made from it must be gone before. */
 
 /* An input or output as the model declares it. Names live as long as the model. */
@@ -84,6 +86,8 @@ typedef struct tern_onnx_dim {
 typedef struct tern_onnx_graph_params {
     const tern_onnx_dim *dims;       /* NULL: none given. A dimension that is not given is 1. */
     const tern_shape *input_shapes;  /* one per input, instead of what the model says; NULL: as it says */
+    const tern_onnx_value *known;    /* one per input: what is given here is part of the graph and no input of it; NOTHING stays an input.
+                                        NULL: all are inputs */
     bool variables;                  /* floating-point weights become trainable variables by their names, else constants */
     /* For training; all need `variables`. */
     bool training;                   /* batch normalisation uses the batch's statistics and keeps the running ones, dropout drops */
@@ -93,7 +97,7 @@ typedef struct tern_onnx_graph_params {
     int64_t batch;                   /* leading extent of every input, and of constant reshapes that begin with 1; 0: as the model says */
     bool scores;                     /* an output that is a softmax gives what goes into it, and one of [N, C, 1, 1] is made [N, C] */
 } tern_onnx_graph_params;
-/* The whole model as a graph with these shapes, all loops unrolled. TERN_E_UNSUPPORTED names the first operator that Tern lacks, or the
+/* The whole model as a graph with these shapes, all loops unrolled. TERN_E_UNSUPPORTED names the first operator that Tern lacks, TERN_E_DYNAMIC the
  * first place where control or a shape depends on what only a run knows: such models run through tern_onnx_session. p may be NULL. */
 TERN_API tern_status tern_onnx_graph(tern_onnx *m, const tern_onnx_graph_params *p, tern_graph **out) TERN_MUST_CHECK;
 

@@ -54,6 +54,7 @@ const char *tern_status_name(tern_status st)
         [TERN_E_DEVICE_MEMORY] = "TERN_E_DEVICE_MEMORY",
         [TERN_E_BUILD] = "TERN_E_BUILD",
         [TERN_E_MISMATCH] = "TERN_E_MISMATCH",
+        [TERN_E_DYNAMIC] = "TERN_E_DYNAMIC",
     };
     unsigned i = (unsigned)st;
     return i < (unsigned)TERN_COUNT(names) ? names[i] : "TERN_E_?";

@@ -39,7 +39,7 @@ static int add_model(job *j, const char *path)
     const char *slash = strrchr(path, '/');
     *p = (bench_problem){.kind = BENCH_MODEL};
     snprintf(p->text, sizeof p->text, "model %.300s", slash ? slash + 1 : path);
-    int code = cli_load_graph("bench", path, &j->dims, NULL, false, &p->graph);
+    int code = cli_load_graph("bench", path, &(cli_graph_params){.dims = &j->dims}, &p->graph);
     j->n += code == CLI_OK;
     return code;
 }

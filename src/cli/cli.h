@@ -123,9 +123,17 @@ int cli_dims_check(const char *command, const tern_onnx_port *ports, int n, cons
 int64_t cli_extent(const tern_onnx_port *p, int axis, const cli_dims *d, int64_t otherwise);
 /* All inputs or outputs, for the caller to free. */
 int cli_ports(const tern_onnx *m, bool outputs, tern_onnx_port **ports, int *n);
-/* A model as one graph. first: shape of an ONNX model's only input instead of its own, NULL: its own. variables: an ONNX model's weights become
- * trainable. CLI_OK or the exit code, message printed. */
-int cli_load_graph(const char *command, const char *path, const cli_dims *dims, const tern_shape *first, bool variables, tern_graph **out);
+/* What an ONNX model becomes. */
+typedef struct cli_graph_params {
+    const cli_dims *dims;
+    const cli_list *known;   /* inputs that become part of the graph, as --in says them; NULL: none */
+    const tern_shape *first; /* shape of the only input instead of its own; NULL: its own */
+    bool variables;          /* weights can be trained */
+    const char *copy;        /* where a model that is no single graph is written with its own nodes; NULL: nowhere, it is refused */
+} cli_graph_params;
+
+/* A model as one graph; *out stays NULL if the model was copied instead. CLI_OK or the exit code, message printed. */
+int cli_load_graph(const char *command, const char *path, const cli_graph_params *p, tern_graph **out);
 
 /* --- inputs.c: what --in gives a model --- */
 
@@ -134,6 +142,9 @@ typedef struct cli_image_params {
     bool bgr;
 } cli_image_params;
 
+/* What --in NAME=SOURCE says about an input; NULL: nothing. And CLI_USAGE, message printed, if it names an input that none of these is. */
+const char *cli_source_of(const cli_list *list, const char *name);
+int cli_sources_check(const char *command, const char *model, const tern_onnx_port *ports, int n, const cli_list *list);
 /* A value for an input from "random[:SHAPE]", "zeros[:SHAPE]", a .npy or .pb file, or a PNG or JPEG picture; source NULL: random, or nothing for an
  * optional input. k seeds the numbers. CLI_OK or the exit code, message printed. */
 int cli_make_input(const char *command, const tern_onnx_port *p, int k, const char *source, const cli_dims *dims, const cli_image_params *image,

@@ -72,7 +72,8 @@ int cli_eval(const cli *c, int argc, char **argv)
         return cli_fail(st, NULL);
     /* An ONNX model becomes a graph for this batch; one of ours takes any. */
     batch = batch < test->n ? batch : test->n;
-    code = cli_load_graph("eval", model, &(cli_dims){.n = 0}, &(tern_shape){4, {batch, test->channels, test->height, test->width}}, false, &g);
+    const tern_shape images = {4, {batch, test->channels, test->height, test->width}};
+    code = cli_load_graph("eval", model, &(cli_graph_params){.dims = &(cli_dims){.n = 0}, .first = &images}, &g);
     if (code == CLI_OK)
         code = cli_open_device(c, device, CLI_COMPUTES, &d);
     if (code == CLI_OK)

@@ -276,7 +276,7 @@ int cli_info(const cli *c, int argc, char **argv)
         return code;
     code = cli_dims_read("info", &dims, &f.dims);
     if (code == CLI_OK)
-        code = cli_is_onnx(f.path) ? load_onnx(&f) : cli_load_graph("info", f.path, &f.dims, NULL, false, &f.graph);
+        code = cli_is_onnx(f.path) ? load_onnx(&f) : cli_load_graph("info", f.path, &(cli_graph_params){.dims = &f.dims}, &f.graph);
     if (code == CLI_OK && !f.onnx)
         show_graph(&f);
     else if (code == CLI_OK && f.json)

@@ -7,6 +7,33 @@
 #include <tern/image.h>
 #include <tern/opencl.h>
 
+/* --- What is said about which input --- */
+
+const char *cli_source_of(const cli_list *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (int i = 0; i < list->n; i++)
+        if (!strncmp(list->item[i], name, n) && list->item[i][n] == '=')
+            return list->item[i] + n + 1;
+    return NULL;
+}
+
+int cli_sources_check(const char *command, const char *model, const tern_onnx_port *ports, int n, const cli_list *list)
+{
+    for (int i = 0; i < list->n; i++) {
+        bool known = false;
+        if (!strchr(list->item[i], '='))
+            return cli_misuse(command, "--in takes NAME=FILE or NAME=random, not \"%s\"", list->item[i]);
+        for (int k = 0; k < n; k++)
+            known = known || (!strncmp(list->item[i], ports[k].name, strlen(ports[k].name)) && list->item[i][strlen(ports[k].name)] == '=');
+        if (!known && n == 0)
+            return cli_error(CLI_USAGE, "%s: %s takes no inputs, so --in %s fits nothing", command, model, list->item[i]);
+        if (!known)
+            return cli_error(CLI_USAGE, "%s: no input for --in %s; the model's first one is \"%s\"", command, list->item[i], ports[0].name);
+    }
+    return CLI_OK;
+}
+
 /* --- Random numbers --- */
 
 /* A small generator: the same numbers in every run, so that two devices can be compared. */

@@ -105,35 +105,68 @@ int cli_ports(const tern_onnx *m, bool outputs, tern_onnx_port **ports, int *n)
 
 /* --- Graphs --- */
 
-static int onnx_graph(const char *command, const char *path, const cli_dims *dims, const tern_shape *first, bool variables, tern_graph **out)
+/* Values for the inputs that --in names; the others are nothing. */
+static int make_known(const char *command, const char *path, const tern_onnx_port *ports, int n, const cli_graph_params *p, tern_onnx_value *known)
 {
-    tern_onnx *m = NULL;
-    tern_onnx_port *ports = NULL;
-    int n = 0, code = CLI_OK;
-    tern_status st = tern_onnx_load(path, &m);
-    if (st != TERN_OK)
-        return cli_fail(st, NULL);
-    code = cli_ports(m, false, &ports, &n);
-    if (code == CLI_OK)
-        code = cli_dims_check(command, ports, n, dims);
-    if (code == CLI_OK && first && n != 1)
-        code = cli_error(CLI_FAILED, "%s: %s has %d inputs, not one for images", command, path, n);
-    if (code == CLI_OK) {
-        tern_onnx_graph_params p = {.dims = dims->at, .input_shapes = first, .variables = variables};
-        st = tern_onnx_graph(m, &p, out);
-        code = st == TERN_OK ? CLI_OK : cli_fail(st, path);
+    int code = cli_sources_check(command, path, ports, n, p->known);
+    for (int i = 0; i < n && code == CLI_OK; i++) {
+        const char *source = cli_source_of(p->known, ports[i].name);
+        if (source)
+            code = cli_make_input(command, &ports[i], i, source, p->dims, &(cli_image_params){.bgr = false}, &known[i]);
     }
-    free(ports);
-    tern_onnx_destroy(m);
     return code;
 }
 
-int cli_load_graph(const char *command, const char *path, const cli_dims *dims, const tern_shape *first, bool variables, tern_graph **out)
+static bool all_known(const tern_onnx *m)
 {
-    if (cli_is_onnx(path))
-        return onnx_graph(command, path, dims, first, variables, out);
-    if (dims->n)
-        return cli_error(CLI_USAGE, "%s: --dim %s fits nothing: only ONNX models have symbolic dimensions", command, dims->at[0].name);
+    tern_onnx_op op = {.supported = true};
+    for (int i = 0; i < tern_onnx_n_ops(m) && op.supported; i++)
+        op.supported = tern_onnx_get_op(m, i, &op) == TERN_OK && op.supported;
+    return op.supported;
+}
+
+static int trace_onnx(const char *command, const char *path, tern_onnx *m, const cli_graph_params *p, tern_graph **out)
+{
+    tern_onnx_port *ports = NULL;
+    int n = 0, code = cli_ports(m, false, &ports, &n);
+    tern_onnx_value *known = code == CLI_OK ? cli_alloc((size_t)n, sizeof *known) : NULL;
+    if (code == CLI_OK && !known)
+        code = CLI_FAILED;
+    if (code == CLI_OK)
+        code = cli_dims_check(command, ports, n, p->dims);
+    if (code == CLI_OK && p->first && n != 1)
+        code = cli_error(CLI_FAILED, "%s: %s has %d inputs, not one for images", command, path, n);
+    if (code == CLI_OK && p->known)
+        code = make_known(command, path, ports, n, p, known);
+    if (code == CLI_OK) {
+        tern_onnx_graph_params g = {.dims = p->dims->at, .known = p->known ? known : NULL, .input_shapes = p->first, .variables = p->variables};
+        tern_status st = tern_onnx_graph(m, &g, out);
+        if (st == TERN_E_DYNAMIC && p->copy && all_known(m)) {
+            fprintf(stderr, "tern: %s keeps its own nodes: %s\n", path, tern_last_error());
+            st = tern_onnx_copy(m, p->copy);
+        }
+        code = st == TERN_OK ? CLI_OK : cli_fail(st, path);
+    }
+    for (int i = 0; known && i < n; i++)
+        tern_onnx_value_clear(&known[i]);
+    free(known);
+    free(ports);
+    return code;
+}
+
+int cli_load_graph(const char *command, const char *path, const cli_graph_params *p, tern_graph **out)
+{
+    if (cli_is_onnx(path)) {
+        tern_onnx *m = NULL;
+        tern_status st = tern_onnx_load(path, &m);
+        int code = st == TERN_OK ? trace_onnx(command, path, m, p, out) : cli_fail(st, NULL);
+        tern_onnx_destroy(m);
+        return code;
+    }
+    if (p->dims->n)
+        return cli_error(CLI_USAGE, "%s: --dim %s fits nothing: only ONNX models have symbolic dimensions", command, p->dims->at[0].name);
+    if (p->known && p->known->n)
+        return cli_error(CLI_USAGE, "%s: --in %s fits nothing: only inputs of ONNX models can become constants", command, p->known->item[0]);
     tern_status st = tern_model_load(path, out);
     return st == TERN_OK ? CLI_OK : cli_fail(st, NULL);
 }

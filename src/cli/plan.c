@@ -159,7 +159,7 @@ int cli_plan(const cli *c, int argc, char **argv)
     tern_session *s = NULL;
     code = cli_dims_read("plan", &dims, &extents);
     if (code == CLI_OK)
-        code = cli_load_graph("plan", model, &extents, NULL, false, &g);
+        code = cli_load_graph("plan", model, &(cli_graph_params){.dims = &extents}, &g);
     if (code == CLI_OK)
         code = cli_open_device(c, device, time ? CLI_PROFILE | CLI_COMPUTES : 0u, &d);
     if (code == CLI_OK) {

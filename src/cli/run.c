@@ -62,7 +62,7 @@ static int graph_ports(job *j)
 static int load(job *j)
 {
     if (!cli_is_onnx(j->model)) {
-        int code = cli_load_graph("run", j->model, &j->dims, NULL, false, &j->graph);
+        int code = cli_load_graph("run", j->model, &(cli_graph_params){.dims = &j->dims}, &j->graph);
         return code == CLI_OK ? graph_ports(j) : code;
     }
     tern_status st = tern_onnx_load(j->model, &j->onnx);
@@ -74,34 +74,6 @@ static int load(job *j)
     return code == CLI_OK ? cli_dims_check("run", j->in_port, j->n_in, &j->dims) : code;
 }
 
-/* What --in says about an input; NULL: nothing. */
-static const char *source_of(const cli_list *list, const char *name)
-{
-    size_t n = strlen(name);
-    for (int i = 0; i < list->n; i++)
-        if (!strncmp(list->item[i], name, n) && list->item[i][n] == '=')
-            return list->item[i] + n + 1;
-    return NULL;
-}
-
-static int check_names(const job *j, const cli_list *list)
-{
-    for (int i = 0; i < list->n; i++) {
-        bool known = false;
-        if (!strchr(list->item[i], '='))
-            return cli_misuse("run", "--in takes NAME=FILE or NAME=random, not \"%s\"", list->item[i]);
-        for (int k = 0; k < j->n_in; k++) {
-            const char *name = j->in_port[k].name;
-            known = known || (!strncmp(list->item[i], name, strlen(name)) && list->item[i][strlen(name)] == '=');
-        }
-        if (!known && j->n_in == 0)
-            return cli_error(CLI_USAGE, "run: %s takes no inputs, so --in %s fits nothing", j->model, list->item[i]);
-        if (!known)
-            return cli_error(CLI_USAGE, "run: no input for --in %s; the model's first one is \"%s\"", list->item[i], j->in_port[0].name);
-    }
-    return CLI_OK;
-}
-
 static int make_inputs(job *j, const cli_list *list)
 {
     j->in = cli_alloc((size_t)j->n_in, sizeof *j->in);
@@ -111,9 +83,9 @@ static int make_inputs(job *j, const cli_list *list)
     j->shapes = cli_alloc((size_t)j->n_in, sizeof *j->shapes);
     if (!j->in || !j->out || !j->in_tensor || !j->out_tensor || !j->shapes)
         return CLI_FAILED;
-    int code = check_names(j, list);
+    int code = cli_sources_check("run", j->model, j->in_port, j->n_in, list);
     for (int k = 0; k < j->n_in && code == CLI_OK; k++) {
-        code = cli_make_input("run", &j->in_port[k], k, source_of(list, j->in_port[k].name), &j->dims, &j->image, &j->in[k]);
+        code = cli_make_input("run", &j->in_port[k], k, cli_source_of(list, j->in_port[k].name), &j->dims, &j->image, &j->in[k]);
         if (code == CLI_OK && j->in[k].kind == TERN_ONNX_TENSOR) {
             j->in_tensor[k] = j->in[k].tensor;
             j->shapes[k] = *tern_tensor_shape(j->in[k].tensor);

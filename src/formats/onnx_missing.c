@@ -85,6 +85,12 @@ tern_status tern_onnx_graph(tern_onnx *m, const tern_onnx_graph_params *p, tern_
     return missing("graph of a model");
 }
 
+tern_status tern_onnx_copy(const tern_onnx *m, const char *path)
+{
+    (void)m;
+    return missing(path);
+}
+
 tern_status tern_onnx_save(const tern_graph *g, const char *path)
 {
     (void)g;

@@ -291,7 +291,7 @@ static tern_status run_now(tern__onnx_node *n, tern__onnx_host_fn fn)
 static tern_status run_later(tern__onnx_node *n, tern__onnx_host_fn fn, tern__onnx_ref *refs)
 {
     if (!n->t->runner)
-        return tern__fail(TERN_E_UNSUPPORTED, "the shape of its result depends on data, so the model has no single graph");
+        return tern__fail(TERN_E_DYNAMIC, "the shape of its result depends on data, so the model has no single graph");
     for (int i = 0; i < n->n_in; i++) {
         tern_status st = tern__onnx_outside(n->t, n->in[i], &refs[i]);
         if (st != TERN_OK)

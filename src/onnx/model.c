@@ -271,6 +271,28 @@ tern_status tern_onnx_input(const tern_onnx *m, int i, tern_onnx_port *out)
     return TERN_OK;
 }
 
+/* Declared types are a promise that the rest of the model builds on. */
+tern_status tern__onnx_check_input(const tern_onnx *m, int i, const tern_onnx_value *v)
+{
+    tern_onnx_port p;
+    TERN_TRY(tern_onnx_input(m, i, &p));
+    if (v->kind == TERN_ONNX_NOTHING && p.optional)
+        return TERN_OK;
+    if (v->kind != p.kind)
+        return tern__fail(TERN_E_INVALID, "input \"%s\" wants a %s", p.name, p.kind == TERN_ONNX_TENSOR ? "tensor" : "sequence");
+    if (v->kind != TERN_ONNX_TENSOR || !v->tensor)
+        return TERN_OK;
+    const tern_shape *s = tern_tensor_shape(v->tensor);
+    if (p.typed && tern_tensor_dtype(v->tensor) != p.dtype)
+        return tern__fail(TERN_E_DTYPE, "input \"%s\" is %s, the model wants %s", p.name, tern_dtype_name(tern_tensor_dtype(v->tensor)), tern_dtype_name(p.dtype));
+    if (p.rank >= 0 && p.rank != s->rank)
+        return tern__fail(TERN_E_SHAPE, "input \"%s\" has %d dimensions, the model wants %d", p.name, s->rank, p.rank);
+    for (int k = 0; k < p.rank; k++)
+        if (p.dim[k] >= 0 && p.dim[k] != s->dim[k])
+            return tern__fail(TERN_E_SHAPE, "input \"%s\": extent %lld along axis %d, the model wants %lld", p.name, (long long)s->dim[k], k, (long long)p.dim[k]);
+    return TERN_OK;
+}
+
 tern_status tern_onnx_output(const tern_onnx *m, int i, tern_onnx_port *out)
 {
     if (i < 0 || i >= tern_onnx_n_outputs(m))

@@ -27,6 +27,8 @@ struct tern_onnx {
 
 /* Borrowed bytes of a tensor message of this model. */
 tern_status tern__onnx_weight_of(tern_onnx *m, const Onnx__TensorProto *p, tern__type *type, tern__blob **data);
+/* Is v what the model declares for its i-th input? */
+tern_status tern__onnx_check_input(const tern_onnx *m, int i, const tern_onnx_value *v);
 /* The version of a domain that a list of imports asks for; 1 if it is not in the list, and "" is "ai.onnx". */
 int tern__onnx_opset(Onnx__OperatorSetIdProto *const *sets, size_t n, const char *domain);
 /* The model's own function of this name, or NULL. */

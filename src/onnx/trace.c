@@ -227,7 +227,7 @@ tern_status tern__onnx_know(tern__onnx_trace *t, tern__onnx_value *x)
     if (x->data)
         return TERN_OK;
     if (!t->runner)
-        return tern__fail(TERN_E_UNSUPPORTED, "it needs the elements of a tensor that only a run knows, so the model has no single graph");
+        return tern__fail(TERN_E_DYNAMIC, "it needs the elements of a tensor that only a run knows, so the model has no single graph");
     TERN_TRY(tern__onnx_cut(t, &x, 1));
     return TERN__ONNX_AGAIN;
 }
@@ -351,7 +351,7 @@ static tern_status hand_over(tern__onnx_trace *t, const struct alive *a)
 tern_status tern__onnx_cut(tern__onnx_trace *t, tern__onnx_value *const *extra, int n_extra)
 {
     if (!t->runner)
-        return tern__fail(TERN_E_UNSUPPORTED, "it depends on what only a run knows, so the model has no single graph");
+        return tern__fail(TERN_E_DYNAMIC, "it depends on what only a run knows, so the model has no single graph");
     TERN_TRY(tern_graph_check(t->g));
     struct alive a = {.t = t};
     tern_status st = mark_all(&a, extra, n_extra);

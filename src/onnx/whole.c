@@ -13,12 +13,48 @@ static tern_status extent_of(const tern_onnx_port *p, int axis, const tern_onnx_
     return *out >= 0 ? TERN_OK : tern__fail(TERN_E_SHAPE, "dimension \"%s\" of input \"%s\" cannot be negative", p->dim_name[axis], p->name);
 }
 
+/* What an input is known to be, as values that no run has to give. */
+static tern_status known_input(tern__onnx_trace *t, const tern_onnx_value *v, const char *name, tern__onnx_value **out)
+{
+    tern__onnx_value *x = *out = tern__onnx_new(t);
+    if (!x)
+        return tern__fail(TERN_E_NOMEM, "onnx: an input");
+    if (v->kind == TERN_ONNX_NOTHING)
+        return TERN_OK;
+    if (v->kind == TERN_ONNX_TENSOR) {
+        if (!v->tensor || !tern_tensor_data(v->tensor))
+            return tern__fail(TERN_E_INVALID, "input \"%s\" is no host tensor", name);
+        const tern__type type = {.dtype = tern_tensor_dtype(v->tensor), .shape = *tern_tensor_shape(v->tensor)};
+        tern__blob *data = tern__blob_create(tern_tensor_data(v->tensor), tern_tensor_size_bytes(v->tensor));
+        if (!data)
+            return tern__fail(TERN_E_NOMEM, "onnx: %zu bytes of an input", tern_tensor_size_bytes(v->tensor));
+        tern__onnx_become_data(x, &type, data);
+        tern__blob_release(data);
+        return TERN_OK;
+    }
+    x->kind = TERN__ONNX_SEQUENCE;
+    x->items = tern__onnx_trace_scratch(t, (size_t)v->n_items + 1, sizeof(tern__onnx_value *));
+    if (!x->items)
+        return tern__fail(TERN_E_NOMEM, "onnx: a sequence of %d", v->n_items);
+    for (; x->n_items < v->n_items; x->n_items++)
+        TERN_TRY(known_input(t, &v->items[x->n_items], name, &x->items[x->n_items]));
+    if (v->n_items > 0)
+        x->type = x->items[0]->type;
+    return TERN_OK;
+}
+
 static tern_status graph_input(tern__onnx_trace *t, int i, const tern_onnx_graph_params *p, tern__onnx_value **out)
 {
     tern_onnx_port port;
     TERN_TRY(tern_onnx_input(t->m, i, &port));
-    if (port.kind != TERN_ONNX_TENSOR || !port.typed)
-        return tern__fail(TERN_E_UNSUPPORTED, "input \"%s\" is no tensor of a type that Tern has, so the model has no single graph", port.name);
+    if (p->known && p->known[i].kind != TERN_ONNX_NOTHING) {
+        TERN_TRY(tern__onnx_check_input(t->m, i, &p->known[i]));
+        return known_input(t, &p->known[i], port.name, out);
+    }
+    if (port.kind != TERN_ONNX_TENSOR || port.optional)
+        return tern__fail(TERN_E_DYNAMIC, "input \"%s\" %s, so the model has no single graph", port.name, port.optional ? "may be left out" : "is no tensor");
+    if (!port.typed)
+        return tern__fail(TERN_E_UNSUPPORTED, "input \"%s\" has an element type that Tern lacks", port.name);
     if (port.rank < 0 && !p->input_shapes)
         return tern__fail(TERN_E_SHAPE, "the model does not say how many dimensions input \"%s\" has", port.name);
     tern_shape s = {.rank = port.rank};
@@ -39,7 +75,7 @@ static tern_status graph_outputs(tern__onnx_trace *t, tern__onnx_value **out)
 {
     for (int i = 0; i < tern_onnx_n_outputs(t->m); i++) {
         if (out[i]->kind != TERN__ONNX_TENSOR)
-            return tern__fail(TERN_E_UNSUPPORTED, "output \"%s\" is no tensor, so the model has no single graph", t->m->proto->graph->output[i]->name);
+            return tern__fail(TERN_E_DYNAMIC, "output \"%s\" is no tensor, so the model has no single graph", t->m->proto->graph->output[i]->name);
         tern_value v = tern__onnx_use(t, out[i]);
         tern_graph_output(t->g, t->m->proto->graph->output[i]->name, t->params->scores ? tern__onnx_scores(t->g, v) : v);
     }

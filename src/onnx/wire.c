@@ -100,6 +100,15 @@ bool tern__wire_is_elements(uint32_t id)
            id == TERN__WIRE_DOUBLES || id == TERN__WIRE_UINT64S;
 }
 
+/* Default values of a function's attributes are newer than some descriptions of the format. */
+const ProtobufCMessageDescriptor *tern__wire_message(const ProtobufCMessageDescriptor *d, uint32_t id)
+{
+    const ProtobufCFieldDescriptor *fd = protobuf_c_message_descriptor_get_field(d, id);
+    if (!fd)
+        return d == &onnx__function_proto__descriptor && id == 11 ? &onnx__attribute_proto__descriptor : NULL;
+    return fd->type == PROTOBUF_C_TYPE_MESSAGE ? fd->descriptor : NULL;
+}
+
 void tern__wire_place_read(const uint8_t place[TERN__WIRE_PLACE], uint64_t *offset, uint64_t *size)
 {
     *offset = tern__wire_fixed(place, 8);
@@ -178,14 +187,6 @@ static void put_place(reducer *r, const uint8_t *data, size_t size)
     r->cost += sizeof place + FIELD_COST;
 }
 
-/* What message a field holds, NULL if none. Default values of a function's attributes are newer than some descriptions of the format. */
-static const ProtobufCMessageDescriptor *inner(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *fd, uint32_t id)
-{
-    if (!fd)
-        return d == &onnx__function_proto__descriptor && id == 11 ? &onnx__attribute_proto__descriptor : NULL;
-    return fd->type == PROTOBUF_C_TYPE_MESSAGE ? fd->descriptor : NULL;
-}
-
 static tern_status reduce(reducer *r, const ProtobufCMessageDescriptor *d, const uint8_t *data, size_t size, int depth);
 
 static tern_status reduce_inner(reducer *r, const ProtobufCMessageDescriptor *d, const tern__wire_field *f, int depth)
@@ -225,7 +226,7 @@ static tern_status check_size(const reducer *r)
 static tern_status reduce_field(reducer *r, const ProtobufCMessageDescriptor *d, const tern__wire *w, const tern__wire_field *f, uint64_t *seen, int depth)
 {
     const ProtobufCFieldDescriptor *fd = protobuf_c_message_descriptor_get_field(d, f->id);
-    const ProtobufCMessageDescriptor *in = inner(d, fd, f->id);
+    const ProtobufCMessageDescriptor *in = tern__wire_message(d, f->id);
     if (in && f->type != TERN__WIRE_BYTES)
         return tern__fail(TERN_E_CORRUPT, "byte %zu: field %u must be a message", (size_t)(f->start - r->base), f->id);
     /* Two halves of one message are to be merged, which nobody writes and unpackers get wrong. */

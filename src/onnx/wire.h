@@ -34,6 +34,9 @@ enum { TERN__WIRE_FLOATS = 4, TERN__WIRE_INT32S = 5, TERN__WIRE_STRINGS = 6, TER
        TERN__WIRE_UINT64S = 11 };
 bool tern__wire_is_elements(uint32_t id);
 
+/* The message that field id of a message holds; NULL if it is none. */
+const ProtobufCMessageDescriptor *tern__wire_message(const ProtobufCMessageDescriptor *d, uint32_t id);
+
 /* A tensor's place in the original bytes, as its raw_data in the reduced message. */
 enum { TERN__WIRE_PLACE = 16 };
 void tern__wire_place_read(const uint8_t place[TERN__WIRE_PLACE], uint64_t *offset, uint64_t *size);
