@@ -1,25 +1,28 @@
-/* libFuzzer target: ONNX files. Bytes are read as a model and as test data, every tensor in them is decoded, and what is a model is imported; a graph that
- * comes out must be valid, and a small one is evaluated.
- * Bytes that start with '#' are the text of a model, so that changes reach the operators rather than break lengths. Its lines:
+/* libFuzzer target: ONNX models. They are imported with all shapes inferred; a graph that comes out must be valid, and a small one is evaluated.
+ * Bytes that start with '#' are the text of a model, whose lines and words are what is changed, so that changes reach the operators rather than break
+ * lengths. Its lines:
  *     o DOMAIN|- OPSET                      i NAME TYPE DIMS        r NAME (a result)
  *     w NAME DIMS (float weights)           l NAME LIST|- (int64)   t NAME TYPE DIMS LIST (a tensor of any type)
+ *     x NAME TYPE DIMS LOCATION [OFFSET [LENGTH]]   an initialiser in another file; "-" leaves something out
+ *     s NAME DIMS PLACES VALUES             a sparse initialiser of floats
  *     n OP INPUTS OUTPUTS [NAME=VALUE ...]  as in onnx_node, names with commas between; "1" and "1,2," are integers, "1.5" and "1.5,2.5," floats,
- *                                           "a|b|" texts
+ *                                           "a|b|" texts, "@a" an attribute of the calling function
  *     b NAME                                starts a body for the next node; its lines follow until
+ *     f DOMAIN NAME INPUTS OUTPUTS [ATTR ...]  starts the body of a function, until
  *     e */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
+#include "fuzz_folder.h"
+#include "fuzz_lines.h"
 #include "onnx_build.h"
 
 #include "base/status.h"
 #include "graph/graph.h"
 #include "graph/interpret.h"
-#include "onnx-data.pb-c.h"
-#include "onnx/proto.h"
+#include "onnx/import.h"
+#include "ops/op.h"
 #include <tern/onnx.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -29,8 +32,9 @@ enum { MAX_BODIES = 6, MAX_DIMS = 9, MAX_ELEMS = 4096, MAX_WORK = 20000 };
 /* --- A model from text ------------------------------------------------------------------------------------------- */
 
 typedef struct writer {
-    onnx_message opsets, graphs[MAX_BODIES], attributes[MAX_BODIES]; /* a graph per body, and what waits for its next node */
+    onnx_message opsets, functions, graphs[MAX_BODIES], attributes[MAX_BODIES]; /* a graph per body, and what waits for its next node */
     char names[MAX_BODIES][64];
+    bool function[MAX_BODIES]; /* the body of one, whose head is in graphs */
     int depth;
 } writer;
 
@@ -88,6 +92,41 @@ static void add_tensor(onnx_message *g, const char *name, int type, char *dims_w
     onnx_initializer(g, &t);
 }
 
+static void put_entry(onnx_message *tensor, const char *key, const char *value)
+{
+    onnx_message e = {0};
+    onnx_put_text(&e, 1, key);
+    onnx_put_text(&e, 2, value);
+    onnx_put_message(tensor, 13, &e);
+}
+
+static void add_external(onnx_message *g, char **words, int n)
+{
+    static const char *const keys[] = {"location", "offset", "length"};
+    int64_t dims[MAX_DIMS];
+    onnx_message t = onnx_tensor_head(words[1], atoi(words[2]), list_of(words[3], dims, MAX_DIMS), dims);
+    onnx_put_int(&t, 14, 1);
+    for (int i = 4; i < n && i < 7; i++)
+        if (strcmp(words[i], "-"))
+            put_entry(&t, keys[i - 4], words[i]);
+    onnx_initializer(g, &t);
+}
+
+static void add_sparse(onnx_message *g, char **words)
+{
+    int64_t dims[MAX_DIMS], places[256], values[256];
+    float v[256];
+    const int rank = list_of(words[2], dims, MAX_DIMS), n_places = list_of(words[3], places, 256), n = list_of(words[4], values, 256);
+    for (int i = 0; i < n; i++)
+        v[i] = (float)values[i];
+    onnx_message s = {0}, of = onnx_tensor(words[1], ONNX_FLOAT, 1, &(int64_t){n}, v), at = onnx_tensor("", ONNX_INT64, 1, &(int64_t){n_places}, places);
+    onnx_put_message(&s, 1, &of);
+    onnx_put_message(&s, 2, &at);
+    for (int i = 0; i < rank; i++)
+        onnx_put_int(&s, 3, dims[i]);
+    onnx_put_message(g, 15, &s);
+}
+
 static void add_attribute(onnx_message *node, char *word)
 {
     char *value = strchr(word, '=');
@@ -98,7 +137,9 @@ static void add_attribute(onnx_message *node, char *word)
     float floats[64];
     int n = 0;
     bool number = *value == '-' || (*value >= '0' && *value <= '9'), list = strchr(value, ',') != NULL, real = strchr(value, '.') != NULL;
-    if (strchr(value, '|')) {
+    if (*value == '@') {
+        onnx_attr_ref(node, word, 2, value + 1);
+    } else if (strchr(value, '|')) {
         for (char *c = value; *c; c++)
             *c = *c == '|' ? ' ' : *c;
         onnx_attr_strings(node, word, value);
@@ -121,17 +162,42 @@ static void add_attribute(onnx_message *node, char *word)
     }
 }
 
+static void blanks(char *word)
+{
+    for (char *c = word; *c; c++)
+        *c = *c == ',' ? ' ' : *c;
+}
+
 static void add_node(writer *w, char **words, int n)
 {
-    for (int i = 2; i <= 3; i++)
-        for (char *c = words[i]; *c; c++)
-            *c = *c == ',' ? ' ' : *c;
+    blanks(words[2]);
+    blanks(words[3]);
     onnx_message node = onnx_node(words[1], strcmp(words[2], "-") ? words[2] : "", words[3]);
     for (int i = 4; i < n; i++)
         add_attribute(&node, words[i]);
     onnx_raw(&node, w->attributes[w->depth].data, w->attributes[w->depth].len);
     onnx_free(&w->attributes[w->depth]);
-    onnx_add(&w->graphs[w->depth], &node);
+    onnx_put_message(&w->graphs[w->depth], w->function[w->depth] ? 7 : 1, &node);
+}
+
+/* Its operators are those of the model's first lines. */
+static void begin_function(writer *w, char **words, int n)
+{
+    w->depth++;
+    w->function[w->depth] = true;
+    onnx_message *f = &w->graphs[w->depth];
+    blanks(words[3]);
+    blanks(words[4]);
+    onnx_put_text(f, 10, words[1]);
+    onnx_put_text(f, 1, words[2]);
+    onnx_put_names(f, 4, words[3]);
+    onnx_put_names(f, 5, words[4]);
+    for (int i = 5; i < n; i++)
+        onnx_put_text(f, 6, words[i]);
+    onnx_message o = {0};
+    onnx_put_text(&o, 1, "");
+    onnx_put_int(&o, 2, 17);
+    onnx_put_message(f, 9, &o);
 }
 
 static void end_body(writer *w)
@@ -139,6 +205,11 @@ static void end_body(writer *w)
     onnx_message *g = &w->graphs[w->depth];
     onnx_free(&w->attributes[w->depth]);
     w->depth--;
+    if (w->function[w->depth + 1]) {
+        w->function[w->depth + 1] = false;
+        onnx_put_message(&w->functions, 25, g);
+        return;
+    }
     onnx_attr_graph(&w->attributes[w->depth], w->names[w->depth + 1], g);
 }
 
@@ -170,6 +241,18 @@ static void add_line(writer *w, char **words, int n)
     case 'l':
         if (n == 3)
             onnx_list(g, words[1], list_of(words[2], dims, 256), dims);
+        break;
+    case 'x':
+        if (n >= 5)
+            add_external(g, words, n);
+        break;
+    case 's':
+        if (n == 5)
+            add_sparse(g, words);
+        break;
+    case 'f':
+        if (n >= 5 && w->depth + 1 < MAX_BODIES)
+            begin_function(w, words, n);
         break;
     case 'n':
         if (n >= 4)
@@ -208,64 +291,23 @@ static onnx_message model_of_text(char *text)
     onnx_put_int(&m, 1, 8);
     onnx_put_message(&m, 7, &w.graphs[0]);
     onnx_raw(&m, w.opsets.data, w.opsets.len);
+    onnx_raw(&m, w.functions.data, w.functions.len);
     onnx_free(&w.opsets);
+    onnx_free(&w.functions);
     return m;
 }
 
 /* --- What is done with a model ----------------------------------------------------------------------------------- */
 
-static void decode(tern__onnx_file *f, const Onnx__TensorProto *t)
-{
-    tern__type type;
-    tern__blob *b = NULL;
-    if (!t || tern__onnx_tensor(f, t, &type, &b) != TERN_OK)
-        return;
-    if (b->size != tern__type_bytes(&type))
-        abort();
-    tern__blob_release(b);
-}
-
-static void decode_graph(tern__onnx_file *f, const Onnx__GraphProto *g)
-{
-    for (size_t i = 0; i < g->n_initializer; i++)
-        decode(f, g->initializer[i]);
-    for (size_t i = 0; i < g->n_sparse_initializer; i++) {
-        tern__type type;
-        tern__blob *b = NULL;
-        if (tern__onnx_sparse_tensor(f, g->sparse_initializer[i], &type, &b) == TERN_OK)
-            tern__blob_release(b);
-    }
-    for (size_t i = 0; i < g->n_node; i++)
-        for (size_t k = 0; k < g->node[i]->n_attribute; k++) {
-            const Onnx__AttributeProto *a = g->node[i]->attribute[k];
-            decode(f, a->t);
-            if (a->g)
-                decode_graph(f, a->g);
-        }
-}
-
-static void read_as(const uint8_t *data, size_t size, const ProtobufCMessageDescriptor *root)
-{
-    tern__onnx_file *f = NULL;
-    if (tern__onnx_file_parse(data, size, NULL, root, &f) != TERN_OK)
-        return;
-    if (root == &onnx__model_proto__descriptor)
-        decode_graph(f, tern__onnx_file_model(f)->graph);
-    else if (root == &onnx__tensor_proto__descriptor)
-        decode(f, (const void *)tern__onnx_file_message(f));
-    tern__onnx_file_close(f);
-}
-
-/* A file in memory that has a path. */
 static const char *path_of(const uint8_t *data, size_t size)
 {
     static int fd = -1;
-    static char path[40];
+    static char path[96];
     if (fd < 0) {
-        fd = memfd_create("model", MFD_CLOEXEC);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        snprintf(path, sizeof path, "%s/model.onnx", fuzz_folder());
+        fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     }
-    if (fd < 0 || ftruncate(fd, 0) || pwrite(fd, data, size, 0) != (ssize_t)size)
+    if (fd < 0 || pwrite(fd, data, size, 0) != (ssize_t)size || ftruncate(fd, (off_t)size))
         abort();
     return path;
 }
@@ -319,19 +361,49 @@ static void import(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size > 0 && data[0] == '#') {
-        char *text = calloc(1, size + 1);
-        memcpy(text, data, size);
-        onnx_message m = model_of_text(text);
-        import(m.data, m.len);
-        onnx_free(&m);
-        free(text);
+    if (size == 0 || data[0] != '#') {
+        import(data, size);
         return 0;
     }
-    read_as(data, size, &onnx__model_proto__descriptor);
-    read_as(data, size, &onnx__tensor_proto__descriptor);
-    read_as(data, size, &onnx__sequence_proto__descriptor);
-    read_as(data, size, &onnx__optional_proto__descriptor);
-    import(data, size);
+    char *text = calloc(1, size + 1);
+    memcpy(text, data, size);
+    onnx_message m = model_of_text(text);
+    import(m.data, m.len);
+    onnx_free(&m);
+    free(text);
     return 0;
+}
+
+/* --- Changing texts ---------------------------------------------------------------------------------------------- */
+
+/* All operators there are. */
+static const char *const *operators(int *n)
+{
+    static const tern__onnx_map *const maps[] = {
+        tern__onnx_map_math, tern__onnx_map_reduce, tern__onnx_map_shape, tern__onnx_map_index, tern__onnx_map_nn,      tern__onnx_map_image,
+        tern__onnx_map_rnn,  tern__onnx_map_quant,  tern__onnx_map_loss,  tern__onnx_map_signal, tern__onnx_map_control};
+    static const char *names[1024];
+    static int n_names;
+    if (n_names == 0) {
+        int n_ops;
+        const tern__op *const *ops = tern__op_all(&n_ops);
+        for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++)
+            for (const tern__onnx_map *m = maps[i]; m->name && n_names < 512; m++)
+                names[n_names++] = m->name;
+        for (int i = 0; i < n_ops; i++)
+            if (ops[i]->onnx && n_names < 1024)
+                names[n_names++] = ops[i]->onnx;
+    }
+    *n = n_names;
+    return names;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    int n;
+    const char *const *names = operators(&n);
+    fuzz_seed(seed);
+    if (size < 3 || data[0] != '#' || fuzz_draw(8) == 0)
+        return LLVMFuzzerMutate(data, size, max_size);
+    return fuzz_change_text(data, size, max_size, names, n);
 }

@@ -214,7 +214,7 @@ static inline onnx_message onnx_type(int elem_type, int rank, const int64_t *dim
     for (int i = 0; i < rank; i++) {
         onnx_message d = {0};
         char name[16];
-        snprintf(name, sizeof name, "d%d", (int)(dims[i] < 0 ? -dims[i] : 0));
+        snprintf(name, sizeof name, "d%d", (int)(dims[i] < 0 && dims[i] >= -INT32_MAX ? -dims[i] : 0));
         if (dims[i] < 0)
             onnx_put_text(&d, 2, name);
         else

@@ -112,6 +112,8 @@ static void checked_sizes(void **state)
     assert_true(tern__shape_elems(&(tern_shape){2, {0, 4}}, &e) && e == 0);
     assert_false(tern__shape_elems(&(tern_shape){2, {INT64_MAX, 2}}, &e));
     assert_false(tern__shape_elems(&(tern_shape){3, {0, INT64_MAX, 2}}, &e));
+    assert_true(tern__shape_elems(&(tern_shape){3, {1 << 14, 0, 1 << 14}}, &e) && e == 0);
+    assert_false(tern__shape_elems(&(tern_shape){3, {1 << 14, 0, (1 << 14) + 1}}, &e));
     assert_false(tern__shape_elems(&(tern_shape){1, {-1}}, &e));
 }
 

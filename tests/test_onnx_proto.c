@@ -604,15 +604,35 @@ static void test_nesting(void **state)
     expect_refused(&m, TERN_E_UNSUPPORTED, "inside each other");
 }
 
-/* Two bytes each in the file, a hundred and more in memory. */
+/* A few bytes each in the file, a hundred and more in memory. */
 static void test_many(void **state)
 {
     (void)state;
     onnx_message g = {0};
     for (int i = 0; i < 1000000; i++)
-        onnx_put_bytes(&g, 1, "", 0);
+        onnx_put_bytes(&g, 1, "\x22\x01Z", 3);
     onnx_message m = onnx_model(&g, 17);
     expect_refused(&m, TERN_E_UNSUPPORTED, "250000 nodes");
+    onnx_put_bytes(&g, 1, "", 0);
+    m = onnx_model(&g, 17);
+    expect_refused(&m, TERN_E_CORRUPT, "without an operator");
+    for (int i = 0; i < 5000; i++)
+        onnx_put_bytes(&g, i % 2 ? 11 : 12, "", 0);
+    m = onnx_model(&g, 17);
+    assert_int_equal(read_all(m.data, m.len, &onnx__model_proto__descriptor), TERN_OK);
+    onnx_free(&m);
+    for (int i = 0; i < 5000; i++)
+        onnx_put_bytes(&g, 11, "", 0);
+    m = onnx_model(&g, 17);
+    expect_refused(&m, TERN_E_UNSUPPORTED, "5000 inputs and 0 outputs");
+    m = onnx_model(&g, 17);
+    for (int i = 0; i < 101; i++)
+        onnx_put_bytes(&m, 8, "", 0);
+    expect_refused(&m, TERN_E_UNSUPPORTED, "operator sets");
+    m = onnx_model(&g, 17);
+    for (int i = 0; i < 100001; i++)
+        onnx_put_bytes(&m, 25, "", 0);
+    expect_refused(&m, TERN_E_UNSUPPORTED, "100001 functions");
     for (int i = 0; i < 4000000; i++)
         onnx_put_bytes(&g, 11, "", 0);
     m = onnx_model(&g, 17);
@@ -741,6 +761,15 @@ static void test_wrong_graphs(void **state)
         expect_no_graph(&g, TERN_E_CORRUPT, words[i]);
     }
     onnx_message g = {0};
+    onnx_input(&g, "x", ONNX_FLOAT, 1, (int64_t[]){2});
+    onnx_input(&g, "x", ONNX_FLOAT, 1, (int64_t[]){2});
+    expect_no_graph(&g, TERN_E_CORRUPT, "two inputs are called \"x\"");
+    onnx_output(&g, "y", ONNX_FLOAT);
+    onnx_output(&g, "y", ONNX_FLOAT);
+    expect_no_graph(&g, TERN_E_CORRUPT, "two outputs are called \"y\"");
+    for (int i = 0; i < 2; i++)
+        onnx_weights(&g, "w", 1, (int64_t[]){1}, (float[]){1});
+    expect_no_graph(&g, TERN_E_CORRUPT, "two initialisers have the name \"w\"");
     for (int i = 0; i < 5000; i++) {
         char op[16];
         snprintf(op, sizeof op, "Op%d", i);
@@ -748,6 +777,124 @@ static void test_wrong_graphs(void **state)
         onnx_add(&g, &n);
     }
     expect_no_graph(&g, TERN_E_UNSUPPORTED, "different operators");
+}
+
+/* x of these extents: an input, an initialiser, or a sparse one. */
+static void put_shaped(onnx_message *g, int kind, const int64_t dims[3])
+{
+    onnx_message type = {0}, tensor = {0}, shape = {0};
+    if (kind == 1) {
+        tensor = onnx_tensor_head("x", ONNX_FLOAT, 3, dims);
+        onnx_initializer(g, &tensor);
+    } else if (kind == 2) {
+        tensor = sparse(1, (float[]){5}, 1, (int64_t[]){1}, (int64_t[]){0}, 3, dims);
+        onnx_put_message(g, 15, &tensor);
+    } else {
+        for (int k = 0; k < 3; k++) {
+            onnx_message d = {0};
+            onnx_put_int(&d, 1, dims[k]);
+            onnx_put_message(&shape, 1, &d);
+        }
+        onnx_put_int(&tensor, 1, ONNX_FLOAT);
+        onnx_put_message(&tensor, 2, &shape);
+        onnx_put_message(&type, 1, &tensor);
+        onnx_value(g, 11, "x", &type);
+    }
+}
+
+/* Loads the model and makes a graph of it, which is thrown away. */
+static tern_status import_only(onnx_message *m)
+{
+    onnx_write(m, sample_path("g.onnx"));
+    tern_onnx *model = NULL;
+    tern_graph *graph = NULL;
+    tern_status st = tern_onnx_load(sample_path("g.onnx"), &model);
+    if (st == TERN_OK)
+        st = tern_onnx_graph(model, NULL, &graph);
+    tern_graph_destroy(graph);
+    tern_onnx_destroy(model);
+    return st;
+}
+
+/* Extents that are negative once read, or whose product wraps around: each reaches a sentence. NULL: what is due is a graph. */
+static void test_wrong_extents(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t dims[3];
+        const char *words[3]; /* as an input, an initialiser, a sparse one */
+    } cases[] = {
+        {{INT64_MIN, 1, 1}, {"extent -9223372036854775808 along axis 0", "dimension 0 is -9223372036854775808", "dimension 0 is"}},
+        {{1, -2, 1}, {"extent -2 along axis 1", "dimension 1 is -2", "dimension 1 is"}},
+        {{INT64_MAX, 1, 1}, {"out of range", "cannot be counted", "cannot be counted"}},
+        {{INT64_C(1) << 61, 1, 1}, {"out of range", "cannot be counted", "when dense"}},
+        {{INT64_C(1) << 32, INT64_C(1) << 32, 1}, {"out of range", "cannot be counted", "cannot be counted"}},
+        {{INT64_C(1) << 31, INT64_C(1) << 31, 4}, {"out of range", "cannot be counted", "cannot be counted"}},
+        {{INT64_C(1) << 40, INT64_C(1) << 40, 0}, {"out of range", "cannot be counted", "cannot be counted"}},
+        {{INT64_C(1) << 40, 1, 0}, {"out of range", "cannot be counted", "cannot be counted"}},
+        {{INT64_C(1) << 40, 1, 1}, {NULL, "0 elements, where its shape needs 1099511627776", "bytes when dense"}},
+        {{INT64_C(1) << 28, 1, 1}, {NULL, "0 elements, where its shape needs 268435456", "bytes when dense"}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        for (int kind = 0; kind < 3; kind++) {
+            const char *word = cases[i].words[kind];
+            onnx_message g = {0}, n = onnx_node("Relu", kind == 2 ? "w" : "x", "y");
+            put_shaped(&g, kind, cases[i].dims);
+            onnx_add(&g, &n);
+            onnx_output(&g, "y", ONNX_FLOAT);
+            onnx_message m = onnx_model(&g, 17);
+            tern_status st = import_only(&m);
+            if (word ? st == TERN_OK || !strstr(tern_last_error(), word) : st != TERN_OK)
+                fail_msg("case %zu, kind %d: %s, \"%s\" where \"%s\" was due", i, kind, tern_status_name(st), tern_last_error(), word ? word : "success");
+        }
+}
+
+/* A function of `width` calls of the next one, `n` of them; the last one calls what leaf says. */
+static onnx_message functions(int n, int width, const char *leaf)
+{
+    onnx_message g = {0}, call = onnx_node("local:F0", "x", "y");
+    onnx_input(&g, "x", ONNX_FLOAT, 1, (int64_t[]){2});
+    onnx_output(&g, "y", ONNX_FLOAT);
+    onnx_add(&g, &call);
+    onnx_message m = onnx_model(&g, 17);
+    onnx_opset(&m, "local", 1);
+    for (int i = 0; i < n; i++) {
+        onnx_message f = {0};
+        char name[24];
+        snprintf(name, sizeof name, "F%d", i);
+        onnx_put_text(&f, 1, name);
+        onnx_put_text(&f, 10, "local");
+        onnx_put_text(&f, 4, "a");
+        onnx_put_text(&f, 5, "b");
+        snprintf(name, sizeof name, "local:F%d", i + 1);
+        for (int k = 0; k < width; k++) {
+            onnx_message c = onnx_node(i + 1 < n ? name : leaf, "a", k ? "c" : "b");
+            onnx_put_message(&f, 7, &c);
+        }
+        onnx_put_message(&m, 25, &f);
+    }
+    return m;
+}
+
+static void expect_no_import(onnx_message *m, tern_status st, const char *word)
+{
+    tern_status got = import_only(m);
+    if (got != st || !strstr(tern_last_error(), word))
+        fail_msg("%s, \"%s\" where %s with \"%s\" was due", tern_status_name(got), tern_last_error(), tern_status_name(st), word);
+}
+
+/* Functions that never end, and those that end too late. */
+static void test_function_bombs(void **state)
+{
+    (void)state;
+    onnx_message m = functions(1, 1, "local:F0");
+    expect_no_import(&m, TERN_E_CORRUPT, "F0 calls itself");
+    m = functions(3, 2, "local:F1");
+    expect_no_import(&m, TERN_E_CORRUPT, "F1 calls itself");
+    m = functions(40, 2, "Relu");
+    expect_no_import(&m, TERN_E_UNSUPPORTED, "500000 nodes with functions");
+    m = functions(80, 1, "Relu");
+    expect_no_import(&m, TERN_E_UNSUPPORTED, "64 functions call one another");
 }
 
 /* --- Test data --------------------------------------------------------------------------------------------------- */
@@ -945,6 +1092,7 @@ int main(void)
         cmocka_unit_test(test_messages), cmocka_unit_test(test_cut_short), cmocka_unit_test(test_changed_bytes),
         cmocka_unit_test(test_wrong_messages), cmocka_unit_test(test_nesting), cmocka_unit_test(test_many),
         cmocka_unit_test(test_sparse_initializer), cmocka_unit_test(test_function_defaults), cmocka_unit_test(test_wrong_graphs),
+        cmocka_unit_test(test_wrong_extents), cmocka_unit_test(test_function_bombs),
         cmocka_unit_test(test_files), cmocka_unit_test(test_values), cmocka_unit_test(test_save), cmocka_unit_test(test_memory), cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests_name("onnx_proto", tests, setup, teardown);

@@ -71,12 +71,13 @@ bool tern__add_size(size_t a, size_t b, size_t *out)
 
 bool tern__shape_elems(const tern_shape *s, int64_t *out)
 {
+    const int64_t most_empty = INT64_C(1) << 28; /* so that a loop over the other axes of nothing ends soon */
     int64_t n = 1;
     bool empty = false;
     for (int i = 0; i < s->rank; i++) {
         int64_t d = s->dim[i];
         if (d == 0) {
-            empty = true; /* the other extents must still fit, so that sub-products are safe */
+            empty = true;
             continue;
         }
         if (d < 0 || n > INT64_MAX / d)
@@ -84,5 +85,5 @@ bool tern__shape_elems(const tern_shape *s, int64_t *out)
         n *= d;
     }
     *out = empty ? 0 : n;
-    return true;
+    return !empty || n <= most_empty;
 }

@@ -21,7 +21,8 @@ bool tern__grow(void **items, int n, int *cap, size_t item_size);
 /* Checked size arithmetic: false when the result would not fit. */
 bool tern__mul_size(size_t a, size_t b, size_t *out);
 bool tern__add_size(size_t a, size_t b, size_t *out);
-/* Number of elements of a shape whose dimensions are all >= 0; false on overflow of int64. */
+/* Number of elements of a shape whose dimensions are all >= 0; false on overflow of int64, and where a shape without elements has other extents whose
+ * product is beyond 2^28. */
 bool tern__shape_elems(const tern_shape *s, int64_t *out);
 
 #endif

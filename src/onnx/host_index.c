@@ -236,6 +236,8 @@ tern_status tern__onnx_host_unique(tern__onnx_host *h)
     slices v = {&h->in[0], 1, tern__elems(s), 1};
     if (axis >= 0)
         v = (slices){&h->in[0], tern__extent(s, 0, axis), s->dim[axis], tern__extent(s, axis + 1, s->rank)};
+    if (v.inner == 0)
+        v.outer = 0; /* slices without elements are all alike */
     int64_t *at = sorted(&(order){&v, compare_slices}, v.n, 1);
     if (!at)
         return TERN_E_NOMEM;

@@ -50,7 +50,7 @@ bool tern__onnx_known(tern__onnx_node *n, int i)
     if (!tern__onnx_has(n, i) || n->in[i]->kind != TERN__ONNX_TENSOR)
         return false;
     tern__onnx_value *x = n->in[i];
-    if (!x->data && x->slot < 0 && x->part == n->t->part && tern__onnx_evaluate(n->g, x->v, &x->data) != TERN_OK)
+    if (!x->data && x->slot < 0 && x->part == n->t->part && tern__onnx_evaluate(n->t, x->v, &x->data) != TERN_OK)
         return false;
     return x->data != NULL;
 }

@@ -269,6 +269,44 @@ static tern_status loop_end(tern__onnx_node *n, struct loop *l)
     return TERN_OK;
 }
 
+static bool has_initializer(const Onnx__GraphProto *g, const char *name)
+{
+    for (size_t i = 0; i < g->n_initializer; i++)
+        if (strcmp(g->initializer[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The condition stays what it is after the first round: the body hands it on, or has a constant for it. */
+static bool keeps_condition(const Onnx__GraphProto *body)
+{
+    const char *name = body->output[0]->name;
+    for (int hops = 0; hops < 8; hops++) {
+        const Onnx__NodeProto *maker = NULL;
+        if ((body->n_input > 1 && strcmp(name, body->input[1]->name) == 0) || has_initializer(body, name))
+            return true;
+        for (size_t i = 0; i < body->n_node && !maker; i++)
+            if (body->node[i]->n_output == 1 && strcmp(body->node[i]->output[0], name) == 0)
+                maker = body->node[i];
+        if (maker && strcmp(maker->op_type, "Constant") == 0)
+            return true;
+        if (!maker || maker->n_input != 1 || strcmp(maker->op_type, "Identity") != 0)
+            return false;
+        name = maker->input[0];
+    }
+    return false;
+}
+
+/* A loop that nothing stops before the walk is given up is given up at once. */
+static tern_status check_rounds(const tern__onnx_trace *t, const struct loop *l)
+{
+    const int64_t left = TERN__ONNX_MAX_WALKED - t->walked;
+    if (!l->cond || l->trips <= left / ((int64_t)l->body->n_node + 1) || !keeps_condition(l->body))
+        return TERN_OK;
+    return tern__fail(TERN_E_UNSUPPORTED, "%s%" PRId64 " rounds of %zu nodes: more than %d nodes with all loops unrolled", l->trips == INT64_MAX ? "up to " : "",
+                      l->trips, l->body->n_node, TERN__ONNX_MAX_WALKED);
+}
+
 static tern_status do_loop(tern__onnx_node *n)
 {
     struct loop l = {.body = tern__onnx_attr_graph(n, "body"), .n_carried = n->n_in - 2};
@@ -282,8 +320,11 @@ static tern_status do_loop(tern__onnx_node *n)
         return st;
     TERN_TRY(loop_begin(n, &l));
     TERN_TRY(tern__onnx_pin(n->scope, l.held, l.n_carried + l.n_scans));
-    for (int64_t i = 0; st == TERN_OK && i < l.trips && l.cond; i++)
+    for (int64_t i = 0; st == TERN_OK && i < l.trips && l.cond; i++) {
         st = loop_once(n, &l, i);
+        if (st == TERN_OK && i == 0)
+            st = check_rounds(n->t, &l);
+    }
     tern__onnx_unpin(n->scope);
     return st == TERN_OK ? loop_end(n, &l) : st;
 }
@@ -388,10 +429,11 @@ static tern_status scan_all(tern__onnx_node *n, struct scan *s, tern__onnx_value
 /* From the attribute, the body and the node's inputs after the first `skip`. */
 static tern_status scan_begin(tern__onnx_node *n, struct scan *s, int skip)
 {
-    *s = (struct scan){.body = tern__onnx_attr_graph(n, "body"), .n_inputs = (int)tern__onnx_attr_int(n, "num_scan_inputs", 0)};
+    const int64_t n_inputs = tern__onnx_attr_int(n, "num_scan_inputs", 0);
+    const bool plausible = n_inputs >= 1 && n_inputs <= 16 && n_inputs <= n->n_in - skip;
+    *s = (struct scan){.body = tern__onnx_attr_graph(n, "body"), .n_inputs = plausible ? (int)n_inputs : 0};
     s->n_states = n->n_in - skip - s->n_inputs;
-    if (!s->body || s->n_inputs < 1 || s->n_inputs > 16 || s->n_states < 0 || s->body->n_output > INT16_MAX || (int)s->body->n_output < s->n_states ||
-        n->n_out > (int)s->body->n_output)
+    if (!s->body || !plausible || s->body->n_output > INT16_MAX || (int)s->body->n_output < s->n_states || n->n_out > (int)s->body->n_output)
         return tern__onnx_fail(n, TERN_E_CORRUPT, "its body does not fit its %d inputs and %d outputs", n->n_in, n->n_out);
     s->n_outputs = (int)s->body->n_output - s->n_states;
     if (s->n_outputs > 16)

@@ -1,5 +1,7 @@
 /* From an ONNX operator to its handler: tables first, then ops that carry the operator's name. */
+#include <assert.h>
 #include <string.h>
+#include <threads.h>
 
 #include "onnx/import.h"
 #include "onnx/model.h"
@@ -9,14 +11,56 @@ static const tern__onnx_map *const tables[] = {
     tern__onnx_map_rnn,  tern__onnx_map_quant,  tern__onnx_map_loss,  tern__onnx_map_signal, tern__onnx_map_control,
 };
 
+/* --- Finding by name --------------------------------------------------------------------------------------------- */
+
+/* What an operator may be: an entry of a table, or an op that carries its ONNX name. */
+typedef struct meaning {
+    const char *domain, *name;
+    const tern__onnx_map *map;
+    const tern__op *op;
+} meaning;
+
+enum { SLOTS = 2048 }; /* several times as many as there are meanings; those of one name lie in a row, others between them */
+static meaning slots[SLOTS];
+static once_flag slots_once = ONCE_FLAG_INIT;
+
+static uint32_t slot_of(const char *name)
+{
+    uint32_t h = 2166136261u;
+    for (; *name; name++)
+        h = (h ^ (uint8_t)*name) * 16777619u;
+    return (h ^ h >> 15) % SLOTS;
+}
+
+static void add_meaning(const meaning *x, int n)
+{
+    assert(n < SLOTS / 2);
+    (void)n;
+    uint32_t i = slot_of(x->name);
+    while (slots[i].name)
+        i = (i + 1) % SLOTS;
+    slots[i] = *x;
+}
+
+static void fill_slots(void)
+{
+    int n_ops, n = 0;
+    const tern__op *const *ops = tern__op_all(&n_ops);
+    for (int i = 0; i < TERN_COUNT(tables); i++)
+        for (const tern__onnx_map *m = tables[i]; m->name; m++)
+            add_meaning(&(meaning){.domain = m->domain, .name = m->name, .map = m}, n++);
+    for (int i = 0; i < n_ops; i++)
+        if (ops[i]->onnx)
+            add_meaning(&(meaning){.domain = "", .name = ops[i]->onnx, .op = ops[i]}, n++);
+}
+
 /* The op that carries this ONNX name and is meant from this opset on. */
 static const tern__op *direct_op(const char *name, int opset)
 {
-    int n;
-    const tern__op *const *ops = tern__op_all(&n);
-    for (int i = 0; i < n; i++)
-        if (ops[i]->onnx && strcmp(ops[i]->onnx, name) == 0 && ops[i]->onnx_since <= opset)
-            return ops[i];
+    call_once(&slots_once, fill_slots);
+    for (uint32_t i = slot_of(name); slots[i].name; i = (i + 1) % SLOTS)
+        if (slots[i].op && strcmp(slots[i].name, name) == 0 && slots[i].op->onnx_since <= opset)
+            return slots[i].op;
     return NULL;
 }
 
@@ -32,14 +76,15 @@ tern__onnx_handler tern__onnx_find_handler(const char *domain, const char *name,
     bool known = false;
     if (!name)
         return NULL;
-    for (int i = 0; i < TERN_COUNT(tables); i++)
-        for (const tern__onnx_map *m = tables[i]; m->name; m++) {
-            if (strcmp(m->name, name) != 0 || strcmp(m->domain, domain) != 0)
-                continue;
-            known = true;
-            if (m->since <= opset && (!best || m->since > best->since))
-                best = m;
-        }
+    call_once(&slots_once, fill_slots);
+    for (uint32_t i = slot_of(name); slots[i].name; i = (i + 1) % SLOTS) {
+        const tern__onnx_map *m = slots[i].map;
+        if (!m || strcmp(m->name, name) != 0 || strcmp(m->domain, domain) != 0)
+            continue;
+        known = true;
+        if (m->since <= opset && (!best || m->since > best->since))
+            best = m;
+    }
     if (best)
         return best->handle;
     return !known && !*domain && direct_op(name, opset) ? direct : NULL;

@@ -1,17 +1,17 @@
 /* Loading and describing ONNX models. */
 #include "onnx/model.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/status.h"
 #include "onnx/trace.h"
+#include "onnx/wire.h"
 
 enum {
     MAX_NESTING = 64,
     MAX_OPS = 4096,
-    MAX_PORTS = 4096,  /* inputs or outputs; weights that are listed as inputs do not count */
-    MAX_DOMAINS = 100, /* every node looks its own up in a list */
 };
 
 const char *tern__onnx_domain(const char *domain)
@@ -27,14 +27,56 @@ int tern__onnx_opset(Onnx__OperatorSetIdProto *const *sets, size_t n, const char
     return 1;
 }
 
+static uint32_t hash_text(uint32_t h, const char *s)
+{
+    for (; *s; s++)
+        h = (h ^ (uint8_t)*s) * 16777619u;
+    return (h ^ h >> 15) * 16777619u;
+}
+
+/* Where the index of this function is or would be. */
+static int *function_place(const tern_onnx *m, const char *domain, const char *name)
+{
+    const uint32_t mask = (uint32_t)m->cap_function_at - 1;
+    uint32_t i = hash_text(hash_text(2166136261u, domain), name) & mask;
+    for (; m->function_at[i]; i = (i + 1) & mask) {
+        const Onnx__FunctionProto *f = m->proto->functions[m->function_at[i] - 1];
+        if (strcmp(f->name, name) == 0 && strcmp(tern__onnx_domain(f->domain), domain) == 0)
+            break;
+    }
+    return &m->function_at[i];
+}
+
+int tern__onnx_function_index(const tern_onnx *m, const char *domain, const char *name)
+{
+    return m->cap_function_at > 0 ? *function_place(m, domain, name) - 1 : -1;
+}
+
 const Onnx__FunctionProto *tern__onnx_function(const tern_onnx *m, const char *domain, const char *name)
 {
-    for (size_t i = 0; i < m->proto->n_functions; i++) {
+    const int i = tern__onnx_function_index(m, domain, name);
+    return i >= 0 ? m->proto->functions[i] : NULL;
+}
+
+/* Every node asks, so they are found without going through all. Of two with one name the first counts. */
+static tern_status index_functions(tern_onnx *m)
+{
+    const size_t n = m->proto->n_functions;
+    if (n == 0)
+        return TERN_OK;
+    int cap = 8; /* there are at most TERN__ONNX_MAX_FUNCTIONS */
+    while ((size_t)cap < 2 * n)
+        cap *= 2;
+    m->function_at = tern__alloc_array((size_t)cap, sizeof *m->function_at);
+    if (!m->function_at)
+        return tern__fail(TERN_E_NOMEM, "onnx: %zu functions", n);
+    m->cap_function_at = cap;
+    for (size_t i = 0; i < n; i++) {
         const Onnx__FunctionProto *f = m->proto->functions[i];
-        if (f->name && strcmp(f->name, name) == 0 && strcmp(tern__onnx_domain(f->domain), domain) == 0)
-            return f;
+        int *at = function_place(m, tern__onnx_domain(f->domain), f->name);
+        *at = *at ? *at : (int)i + 1;
     }
-    return NULL;
+    return TERN_OK;
 }
 
 tern_status tern__onnx_each_node(Onnx__NodeProto *const *nodes, size_t n, int depth, tern__onnx_visit fn, void *user)
@@ -97,6 +139,40 @@ tern_status tern__onnx_weight_of(tern_onnx *m, const Onnx__TensorProto *p, tern_
 
 /* --- What the model uses ----------------------------------------------------------------------------------------- */
 
+/* Where the index of what is called so is or would be. */
+static int *op_place(int *at, int cap, const tern_onnx_op *ops, const char *domain, const char *name, int opset)
+{
+    const uint32_t mask = (uint32_t)cap - 1;
+    uint32_t i = (hash_text(hash_text(2166136261u, domain), name) + (uint32_t)opset) & mask;
+    for (; at[i]; i = (i + 1) & mask) {
+        const tern_onnx_op *x = &ops[at[i] - 1];
+        if (x->opset == opset && strcmp(x->name, name) == 0 && strcmp(x->domain, domain) == 0)
+            break;
+    }
+    return &at[i];
+}
+
+/* Room for one more op, and for its index. */
+static tern_status widen_ops(tern_onnx *m)
+{
+    if (m->n_ops >= MAX_OPS)
+        return tern__fail(TERN_E_UNSUPPORTED, "onnx: more than %d different operators", MAX_OPS);
+    if (m->n_ops == m->cap_ops && !TERN_GROW(m->ops, m->n_ops, m->cap_ops))
+        return tern__fail(TERN_E_NOMEM, "onnx: %d operators", m->n_ops);
+    if (2 * (m->n_ops + 1) <= m->cap_op_at)
+        return TERN_OK;
+    const int cap = m->cap_op_at ? 2 * m->cap_op_at : 32;
+    int *wide = tern__alloc_array((size_t)cap, sizeof *wide);
+    if (!wide)
+        return tern__fail(TERN_E_NOMEM, "onnx: %d operators", m->n_ops);
+    for (int i = 0; i < m->n_ops; i++)
+        *op_place(wide, cap, m->ops, m->ops[i].domain, m->ops[i].name, m->ops[i].opset) = i + 1;
+    tern__free(m->op_at);
+    m->op_at = wide;
+    m->cap_op_at = cap;
+    return TERN_OK;
+}
+
 struct survey {
     tern_onnx *m;
     Onnx__OperatorSetIdProto *const *opsets;
@@ -112,15 +188,13 @@ static tern_status note_node(void *user, const Onnx__NodeProto *p)
     const char *domain = tern__onnx_domain(p->domain);
     const int opset = tern__onnx_opset(s->opsets, s->n_opsets, domain);
     m->n_nodes++;
-    for (int i = 0; i < m->n_ops; i++)
-        if (m->ops[i].opset == opset && strcmp(m->ops[i].name, p->op_type) == 0 && strcmp(m->ops[i].domain, domain) == 0) {
-            m->ops[i].count++;
-            return TERN_OK;
-        }
-    if (m->n_ops >= MAX_OPS)
-        return tern__fail(TERN_E_UNSUPPORTED, "onnx: more than %d different operators", MAX_OPS);
-    if (m->n_ops == m->cap_ops && !TERN_GROW(m->ops, m->n_ops, m->cap_ops))
-        return tern__fail(TERN_E_NOMEM, "onnx: %d operators", m->n_ops);
+    const int *known = m->cap_op_at > 0 ? op_place(m->op_at, m->cap_op_at, m->ops, domain, p->op_type, opset) : NULL;
+    if (known && *known) {
+        m->ops[*known - 1].count++;
+        return TERN_OK;
+    }
+    TERN_TRY(widen_ops(m));
+    *op_place(m->op_at, m->cap_op_at, m->ops, domain, p->op_type, opset) = m->n_ops + 1;
     m->ops[m->n_ops++] = (tern_onnx_op){
         .domain = domain, .name = p->op_type, .opset = opset, .count = 1,
         .supported = tern__onnx_function(m, domain, p->op_type) || tern__onnx_find_handler(domain, p->op_type, opset),
@@ -131,8 +205,8 @@ static tern_status note_node(void *user, const Onnx__NodeProto *p)
 static tern_status survey_nodes(tern_onnx *m, Onnx__OperatorSetIdProto *const *opsets, size_t n_opsets, Onnx__NodeProto *const *nodes, size_t n)
 {
     struct survey s = {m, opsets, n_opsets};
-    if (n_opsets > MAX_DOMAINS)
-        return tern__fail(TERN_E_UNSUPPORTED, "onnx: %zu operator sets, more than %d", n_opsets, MAX_DOMAINS);
+    if (n_opsets > TERN__ONNX_MAX_DOMAINS)
+        return tern__fail(TERN_E_UNSUPPORTED, "onnx: %zu operator sets, more than %d", n_opsets, TERN__ONNX_MAX_DOMAINS);
     return tern__onnx_each_node(nodes, n, 0, note_node, &s);
 }
 
@@ -142,41 +216,87 @@ static tern_status survey(tern_onnx *m)
     TERN_TRY(survey_nodes(m, p->opset_import, p->n_opset_import, p->graph->node, p->graph->n_node));
     for (size_t i = 0; i < p->n_functions; i++)
         TERN_TRY(survey_nodes(m, p->functions[i]->opset_import, p->functions[i]->n_opset_import, p->functions[i]->node, p->functions[i]->n_node));
-    return TERN_OK;
+    return tern__onnx_check_calls(m);
 }
 
-/* The names of initialisers as a set: some models have as many inputs as weights. */
+/* Names as sets. A value of a set says what has the name. */
+static tern__onnx_value weight_name, port_name;
+
 static tern_status initializer_names(const Onnx__GraphProto *g, tern__onnx_scope *set)
 {
-    static tern__onnx_value there;
     for (size_t i = 0; i < g->n_initializer; i++)
-        TERN_TRY(tern__onnx_bind(set, g->initializer[i]->name, &there));
+        TERN_TRY(tern__onnx_bind(set, g->initializer[i]->name, &weight_name));
     for (size_t i = 0; i < g->n_sparse_initializer; i++)
         if (g->sparse_initializer[i]->values)
-            TERN_TRY(tern__onnx_bind(set, g->sparse_initializer[i]->values->name, &there));
+            TERN_TRY(tern__onnx_bind(set, g->sparse_initializer[i]->values->name, &weight_name));
     return TERN_OK;
 }
 
-static tern_status list_inputs(tern_onnx *m)
+/* Some files say -1 for an extent that is open; nothing else below zero has a meaning. */
+static tern_status check_extents(const Onnx__ValueInfoProto *v)
+{
+    const Onnx__TypeProto *t = v->type;
+    const bool tensor = t && t->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && t->tensor_type->shape;
+    for (size_t i = 0; tensor && i < t->tensor_type->shape->n_dim; i++) {
+        const Onnx__TensorShapeProto__Dimension *d = t->tensor_type->shape->dim[i];
+        if (d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && d->dim_value < -1)
+            return tern__fail(TERN_E_CORRUPT, "onnx: input \"%s\": extent %" PRId64 " along axis %zu", v->name, d->dim_value, i);
+    }
+    return TERN_OK;
+}
+
+/* Adds the name of an input or output to the set; *weight if an initialiser has it. */
+static tern_status note_port(tern__onnx_scope *set, const char *what, size_t i, const char *name, bool *weight)
+{
+    if (!*name)
+        return tern__fail(TERN_E_CORRUPT, "onnx: %s %zu has no name", what, i);
+    const tern__onnx_value *known = tern__onnx_lookup(set, name);
+    *weight = known == &weight_name;
+    if (known == &port_name)
+        return tern__fail(TERN_E_CORRUPT, "onnx: two %ss are called \"%s\"", what, name);
+    return known ? TERN_OK : tern__onnx_bind(set, name, &port_name);
+}
+
+/* Some models have as many inputs as weights. */
+static tern_status list_inputs(tern_onnx *m, tern__onnx_scope *set)
 {
     const Onnx__GraphProto *g = m->proto->graph;
-    tern__onnx_scope set = {0};
     m->inputs = tern__alloc_array(g->n_input, sizeof *m->inputs);
     if (!m->inputs)
         return tern__fail(TERN_E_NOMEM, "onnx: %zu inputs", g->n_input);
-    tern_status st = initializer_names(g, &set);
-    for (size_t i = 0; i < g->n_input && st == TERN_OK; i++) {
-        if (!*g->input[i]->name)
-            st = tern__fail(TERN_E_CORRUPT, "onnx: input %zu has no name", i);
-        else if (!tern__onnx_lookup(&set, g->input[i]->name))
-            m->inputs[m->n_inputs++] = g->input[i];
+    TERN_TRY(initializer_names(g, set));
+    for (size_t i = 0; i < g->n_input; i++) {
+        bool weight;
+        TERN_TRY(note_port(set, "input", i, g->input[i]->name, &weight));
+        if (weight)
+            continue;
+        TERN_TRY(check_extents(g->input[i]));
+        m->inputs[m->n_inputs++] = g->input[i];
     }
-    for (size_t i = 0; i < g->n_output && st == TERN_OK; i++)
-        if (!*g->output[i]->name)
-            st = tern__fail(TERN_E_CORRUPT, "onnx: output %zu has no name", i);
-    tern__onnx_scope_finish(&set);
-    if (st == TERN_OK && (m->n_inputs > MAX_PORTS || g->n_output > MAX_PORTS))
-        return tern__fail(TERN_E_UNSUPPORTED, "onnx: %d inputs and %zu outputs, more than %d", m->n_inputs, g->n_output, MAX_PORTS);
+    return TERN_OK;
+}
+
+static tern_status check_outputs(const tern_onnx *m, tern__onnx_scope *set)
+{
+    const Onnx__GraphProto *g = m->proto->graph;
+    for (size_t i = 0; i < g->n_output; i++) {
+        bool weight;
+        TERN_TRY(note_port(set, "output", i, g->output[i]->name, &weight));
+    }
+    return TERN_OK;
+}
+
+static tern_status list_ports(tern_onnx *m)
+{
+    tern__onnx_scope in = {0}, out = {0};
+    tern_status st = list_inputs(m, &in);
+    if (st == TERN_OK)
+        st = check_outputs(m, &out);
+    tern__onnx_scope_finish(&in);
+    tern__onnx_scope_finish(&out);
+    const size_t n_out = m->proto->graph->n_output;
+    if (st == TERN_OK && (m->n_inputs > TERN__ONNX_MAX_PORTS || n_out > TERN__ONNX_MAX_PORTS))
+        return tern__fail(TERN_E_UNSUPPORTED, "onnx: %d inputs and %zu outputs, more than %d", m->n_inputs, n_out, TERN__ONNX_MAX_PORTS);
     return st;
 }
 
@@ -186,7 +306,8 @@ static tern_status read_model(tern_onnx *m, const char *path)
     m->proto = tern__onnx_file_model(m->file);
     if (!m->proto->graph)
         return tern__fail(TERN_E_CORRUPT, "%s has no graph", path);
-    TERN_TRY(list_inputs(m));
+    TERN_TRY(index_functions(m));
+    TERN_TRY(list_ports(m));
     return survey(m);
 }
 
@@ -215,6 +336,8 @@ void tern_onnx_destroy(tern_onnx *m)
     tern__free(m->weights);
     tern__free(m->inputs);
     tern__free(m->ops);
+    tern__free(m->op_at);
+    tern__free(m->function_at);
     tern__onnx_file_close(m->file);
     tern__free(m);
 }

@@ -20,6 +20,8 @@ struct tern_onnx {
     int n_inputs;
     tern_onnx_op *ops;
     int n_ops, cap_ops;
+    int *op_at, *function_at;            /* open addressing by name; 0: free, i + 1: the i-th */
+    int cap_op_at, cap_function_at;      /* powers of two, or 0 */
     int n_nodes;
     tern__onnx_weight *weights;          /* open addressing by the message's address */
     int n_weights, cap_weights;
@@ -31,8 +33,13 @@ tern_status tern__onnx_weight_of(tern_onnx *m, const Onnx__TensorProto *p, tern_
 tern_status tern__onnx_check_input(const tern_onnx *m, int i, const tern_onnx_value *v);
 /* The version of a domain that a list of imports asks for; 1 if it is not in the list, and "" is "ai.onnx". */
 int tern__onnx_opset(Onnx__OperatorSetIdProto *const *sets, size_t n, const char *domain);
-/* The model's own function of this name, or NULL. */
+/* The model's own function of this name, or NULL; its place among the functions, or -1. */
 const Onnx__FunctionProto *tern__onnx_function(const tern_onnx *m, const char *domain, const char *name);
+int tern__onnx_function_index(const tern_onnx *m, const char *domain, const char *name);
+/* Nodes and bodies of one walk, with loops unrolled and functions in place of their calls. */
+enum { TERN__ONNX_MAX_WALKED = 500000 };
+/* Refuses functions that call themselves, or that make more of the graph than a walk goes through. */
+tern_status tern__onnx_check_calls(const tern_onnx *m);
 /* Every node calls fn, those of subgraphs after their owner. */
 typedef tern_status (*tern__onnx_visit)(void *user, const Onnx__NodeProto *p);
 tern_status tern__onnx_each_node(Onnx__NodeProto *const *nodes, size_t n, int depth, tern__onnx_visit fn, void *user);

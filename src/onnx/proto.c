@@ -2,6 +2,7 @@
 #include "onnx/file_impl.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -74,16 +75,16 @@ tern_status tern__onnx_file_external(tern__onnx_file *f, const char *location, t
 typedef struct tern__onnx_chunk {
     struct tern__onnx_chunk *next;
     size_t used;
-    _Alignas(16) uint8_t data[];
+    _Alignas(8) uint8_t data[];
 } tern__onnx_chunk;
 
 typedef struct tern__onnx_large {
     struct tern__onnx_large *next, *prev;
 } tern__onnx_large;
 
-/* Stands before every piece. */
+/* Stands before every piece. Pieces are aligned to eight bytes: messages hold nothing that needs more, and most pieces are short names. */
 typedef struct head {
-    _Alignas(16) size_t size;
+    _Alignas(8) size_t size;
 } head;
 
 static void *piece_of_chunk(tern__onnx_arena *a, size_t size)
@@ -121,7 +122,7 @@ static void *arena_alloc(void *user, size_t size)
         a->refused = true;
         return NULL;
     }
-    size = (sizeof(head) + size + 1 + 15) / 16 * 16;
+    size = (sizeof(head) + size + 1 + 7) / 8 * 8;
     head *h = size < LARGE_BYTES ? piece_of_chunk(a, size) : large_piece(a, size);
     if (!h) {
         a->refused = true;
@@ -203,6 +204,12 @@ static tern_status unpack_defaults(tern__onnx_file *f, const Onnx__FunctionProto
     return TERN_OK;
 }
 
+static int by_function(const void *a, const void *b)
+{
+    const tern__onnx_defaults *x = a, *y = b;
+    return ((uintptr_t)x->fn > (uintptr_t)y->fn) - ((uintptr_t)x->fn < (uintptr_t)y->fn);
+}
+
 static tern_status read_functions(tern__onnx_file *f)
 {
     const Onnx__ModelProto *m = tern__onnx_file_model(f);
@@ -213,18 +220,15 @@ static tern_status read_functions(tern__onnx_file *f)
         return tern__fail(TERN_E_NOMEM, "no memory for %zu functions", m->n_functions);
     for (f->n_defaults = 0; f->n_defaults < m->n_functions; f->n_defaults++)
         TERN_TRY(unpack_defaults(f, m->functions[f->n_defaults], &f->defaults[f->n_defaults]));
+    qsort(f->defaults, f->n_defaults, sizeof *f->defaults, by_function);
     return TERN_OK;
 }
 
 const Onnx__AttributeProto *const *tern__onnx_function_defaults(const tern__onnx_file *f, const Onnx__FunctionProto *fn, size_t *n)
 {
-    for (size_t i = 0; i < f->n_defaults; i++)
-        if (f->defaults[i].fn == fn) {
-            *n = f->defaults[i].n;
-            return f->defaults[i].attrs;
-        }
-    *n = 0;
-    return NULL;
+    const tern__onnx_defaults key = {.fn = fn}, *d = f->n_defaults ? bsearch(&key, f->defaults, f->n_defaults, sizeof key, by_function) : NULL;
+    *n = d ? d->n : 0;
+    return d ? d->attrs : NULL;
 }
 
 static tern_status read_messages(tern__onnx_file *f, const ProtobufCMessageDescriptor *root)

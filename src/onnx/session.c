@@ -660,7 +660,7 @@ tern_status tern_onnx_session_create(tern_device *d, tern_onnx *m, const tern_on
     p = p ? p : &none;
     for (int i = 0; i < m->n_ops; i++)
         if (!m->ops[i].supported)
-            return tern__fail(TERN_E_UNSUPPORTED, "Tern has no operator %s%s%s for opset %d (node \"%s\")", m->ops[i].domain, *m->ops[i].domain ? "." : "",
+            return tern__fail(TERN_E_UNSUPPORTED, "Tern has no operator %.100s%s%.100s for opset %d (node \"%.100s\")", m->ops[i].domain, *m->ops[i].domain ? "." : "",
                               m->ops[i].name, m->ops[i].opset, m->ops[i].node);
     tern_onnx_session *s = tern__alloc(sizeof *s);
     if (!s)

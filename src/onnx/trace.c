@@ -2,6 +2,7 @@
 #include "onnx/retrain.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -25,6 +26,7 @@ void tern__onnx_trace_finish(tern__onnx_trace *t)
     tern__free(t->blocks);
     tern__free(t->inputs);
     tern__free(t->input_values);
+    tern__free(t->notes);
     tern__onnx_overrides_finish(t);
     *t = (tern__onnx_trace){0};
 }
@@ -124,52 +126,113 @@ static bool draws(const tern__node *n)
     return strncmp(n->op->name, "random", 6) == 0 || strcmp(n->op->name, "dropout") == 0;
 }
 
-/* Marks the nodes that v needs; false if a leaf is not constant or a node draws random numbers. */
-static bool constant_ancestry(const tern_graph *g, tern_value v, uint8_t *needed)
+/* Constants alone decide what the node gives. */
+static bool is_steady(const tern__onnx_trace *t, const tern__node *n)
 {
-    const tern__value *x = tern__value_at(g, v);
-    if (v < 0 || x->kind == TERN__VALUE_CONST)
-        return true;
-    if (x->kind != TERN__VALUE_NODE)
-        return false;
-    /* Nodes are in topological order, so one sweep down finds all; deep chains do not recurse. */
-    needed[x->node] = 1;
-    for (int i = x->node; i >= 0; i--) {
-        if (!needed[i])
-            continue;
-        const tern__node *n = g->nodes[i];
-        if (draws(n))
+    for (int k = 0; k < n->n_in; k++) {
+        const tern__value *x = n->in[k] < 0 ? NULL : tern__value_at(t->g, n->in[k]);
+        if (x && x->kind != TERN__VALUE_CONST && (x->kind != TERN__VALUE_NODE || !t->notes[x->node].steady))
             return false;
-        for (int k = 0; k < n->n_in; k++) {
-            const tern__value *in = tern__value_at(g, n->in[k]);
-            if (n->in[k] < 0 || in->kind == TERN__VALUE_CONST)
-                continue;
-            if (in->kind != TERN__VALUE_NODE)
-                return false;
-            needed[in->node] = 1;
-        }
     }
-    return true;
+    return !draws(n);
 }
 
-static tern_status run_node(const tern_graph *g, const tern__node *n, tern__array *arrays)
+/* Notes on the nodes that came since the last time: each is looked at once. */
+static tern_status take_notes(tern__onnx_trace *t)
 {
-    tern__array *in = tern__alloc_array((size_t)n->n_in + (size_t)n->n_out, sizeof *in);
-    if (!in)
-        return tern__fail(TERN_E_NOMEM, "onnx: folding %s", n->op->name);
-    tern__array *out = in + n->n_in;
-    for (int i = 0; i < n->n_in; i++) {
+    while (t->n_notes < t->g->n_nodes) {
+        if (t->n_notes == t->cap_notes && !TERN_GROW(t->notes, t->n_notes, t->cap_notes))
+            return tern__fail(TERN_E_NOMEM, "onnx: notes on %d nodes", t->n_notes);
+        t->notes[t->n_notes] = (tern__onnx_note){.steady = is_steady(t, t->g->nodes[t->n_notes])};
+        t->n_notes++;
+    }
+    return TERN_OK;
+}
+
+/* Nodes to be computed, in order, and their results. */
+struct folding {
+    tern__onnx_trace *t;
+    int *nodes;
+    int n, cap;
+    tern__array **results;
+};
+
+static tern_status need(struct folding *f, int node)
+{
+    if (f->t->notes[node].place)
+        return TERN_OK;
+    if (f->n == f->cap && !TERN_GROW(f->nodes, f->n, f->cap))
+        return tern__fail(TERN_E_NOMEM, "onnx: folding over %d nodes", f->n);
+    f->nodes[f->n++] = node;
+    f->t->notes[node].place = f->n;
+    return TERN_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+/* What a node needs, and what that needs; deep chains do not recurse. */
+static tern_status gather_needs(struct folding *f, int node)
+{
+    const tern_graph *g = f->t->g;
+    TERN_TRY(need(f, node));
+    for (int i = 0; i < f->n; i++) {
+        const tern__node *n = g->nodes[f->nodes[i]];
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] >= 0 && tern__value_at(g, n->in[k])->kind == TERN__VALUE_NODE)
+                TERN_TRY(need(f, tern__value_at(g, n->in[k])->node));
+    }
+    qsort(f->nodes, (size_t)f->n, sizeof *f->nodes, ascending);
+    for (int i = 0; i < f->n; i++)
+        f->t->notes[f->nodes[i]].place = i + 1;
+    f->results = tern__alloc_array((size_t)f->n, sizeof *f->results);
+    return f->results ? TERN_OK : tern__fail(TERN_E_NOMEM, "onnx: folding over %d nodes", f->n);
+}
+
+static void folding_finish(struct folding *f)
+{
+    for (int i = 0; i < f->n; i++) {
+        const int n_out = f->t->g->nodes[f->nodes[i]]->n_out;
+        for (int k = 0; f->results && f->results[i] && k < n_out; k++)
+            tern__free(f->results[i][k].data);
+        if (f->results)
+            tern__free(f->results[i]);
+        f->t->notes[f->nodes[i]].place = 0;
+    }
+    tern__free(f->results);
+    tern__free(f->nodes);
+}
+
+static tern__array result_of(const struct folding *f, tern_value v)
+{
+    const int node = tern__value_at(f->t->g, v)->node;
+    const tern__node *n = f->t->g->nodes[node];
+    int k = 0;
+    while (n->out[k] != v)
+        k++;
+    return f->results[f->t->notes[node].place - 1][k];
+}
+
+static tern_status fold_node(struct folding *f, int at)
+{
+    const tern_graph *g = f->t->g;
+    const tern__node *n = g->nodes[f->nodes[at]];
+    tern__array *in = tern__alloc_array((size_t)n->n_in, sizeof *in), *out = tern__alloc_array((size_t)n->n_out, sizeof *out);
+    f->results[at] = out;
+    tern_status st = in && out ? TERN_OK : tern__fail(TERN_E_NOMEM, "onnx: folding %s", n->op->name);
+    for (int i = 0; i < n->n_in && st == TERN_OK; i++) {
         const tern__value *x = tern__value_at(g, n->in[i]);
         in[i] = n->in[i] < 0 ? (tern__array){.type = {.dtype = TERN_DTYPE_COUNT}}
-                : x->kind == TERN__VALUE_CONST ? (tern__array){x->type, x->data->data} : arrays[n->in[i]];
+                : x->kind == TERN__VALUE_CONST ? (tern__array){x->type, x->data->data} : result_of(f, n->in[i]);
     }
-    tern_status st = TERN_OK;
     for (int i = 0; i < n->n_out && st == TERN_OK; i++) {
         out[i].type = *tern__type_of(g, n->out[i]);
         out[i].data = tern__alloc(tern__type_bytes(&out[i].type));
-        arrays[n->out[i]] = out[i];
         if (!out[i].data)
-            st = tern__fail(TERN_E_NOMEM, "onnx: folding %s", n->op->name);
+            st = tern__fail(TERN_E_NOMEM, "onnx: %zu bytes for folding %s", tern__type_bytes(&out[i].type), n->op->name);
     }
     if (st == TERN_OK)
         st = tern__op_run_ref(n, in, out);
@@ -177,30 +240,29 @@ static tern_status run_node(const tern_graph *g, const tern__node *n, tern__arra
     return st;
 }
 
-tern_status tern__onnx_evaluate(const tern_graph *g, tern_value v, tern__blob **out)
+tern_status tern__onnx_evaluate(tern__onnx_trace *t, tern_value v, tern__blob **out)
 {
     *out = NULL;
-    if (v < 0 || g->error != TERN_OK)
+    if (v < 0 || t->g->error != TERN_OK)
         return TERN_OK;
-    if (tern__value_at(g, v)->kind == TERN__VALUE_CONST) {
-        *out = tern__blob_retain(g->values[v].data);
+    const tern__value *x = tern__value_at(t->g, v);
+    if (x->kind == TERN__VALUE_CONST) {
+        *out = tern__blob_retain(x->data);
         return TERN_OK;
     }
-    uint8_t *needed = tern__alloc((size_t)g->n_nodes + 1);
-    tern__array *arrays = tern__alloc_array((size_t)g->n_values, sizeof *arrays);
-    tern_status st = needed && arrays ? TERN_OK : tern__fail(TERN_E_NOMEM, "onnx: folding over %d values", g->n_values);
-    const bool constant = st == TERN_OK && constant_ancestry(g, v, needed);
-    for (int i = 0; constant && i < g->n_nodes && st == TERN_OK; i++)
-        if (needed[i])
-            st = run_node(g, g->nodes[i], arrays);
-    if (constant && st == TERN_OK) {
-        *out = tern__blob_create(arrays[v].data, tern__type_bytes(&arrays[v].type));
+    TERN_TRY(take_notes(t));
+    if (x->kind != TERN__VALUE_NODE || !t->notes[x->node].steady)
+        return TERN_OK;
+    struct folding f = {.t = t};
+    tern_status st = gather_needs(&f, x->node);
+    for (int i = 0; i < f.n && st == TERN_OK; i++)
+        st = fold_node(&f, i);
+    if (st == TERN_OK) {
+        const tern__array a = result_of(&f, v);
+        *out = tern__blob_create(a.data, tern__type_bytes(&a.type));
         st = *out ? TERN_OK : tern__fail(TERN_E_NOMEM, "onnx: a folded constant");
     }
-    for (int i = 0; arrays && i < g->n_values; i++)
-        tern__free(arrays[i].data);
-    tern__free(arrays);
-    tern__free(needed);
+    folding_finish(&f);
     return st;
 }
 
@@ -222,7 +284,7 @@ tern_status tern__onnx_know(tern__onnx_trace *t, tern__onnx_value *x)
         return read_slot(t, x);
     if (x->part == t->part) {
         TERN_TRY(tern_graph_check(t->g));
-        TERN_TRY(tern__onnx_evaluate(t->g, x->v, &x->data));
+        TERN_TRY(tern__onnx_evaluate(t, x->v, &x->data));
     }
     if (x->data)
         return TERN_OK;
@@ -363,6 +425,7 @@ tern_status tern__onnx_cut(tern__onnx_trace *t, tern__onnx_value *const *extra, 
     tern_graph_destroy(t->g);
     t->g = NULL;
     t->n_inputs = 0;
+    t->n_notes = 0;
     t->part++;
     return tern_graph_create(&t->g);
 }

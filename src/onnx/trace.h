@@ -58,6 +58,12 @@ typedef struct tern__onnx_override {
     tern__blob *data;
 } tern__onnx_override;
 
+/* On a node of the graph under construction. */
+typedef struct tern__onnx_note {
+    bool steady; /* constants alone decide what it gives */
+    int place;   /* among the nodes being folded, from 1; 0: not one of them */
+} tern__onnx_note;
+
 typedef struct tern__onnx_trace {
     tern_onnx *m;
     const tern__onnx_runner *runner; /* NULL: whole mode */
@@ -70,9 +76,12 @@ typedef struct tern__onnx_trace {
     tern__onnx_ref *inputs;          /* slots that are inputs of this part's graph, in order */
     tern_value *input_values;
     int n_inputs, cap_inputs, cap_input_values;
+    tern__onnx_note *notes;          /* of the first nodes of g */
+    int n_notes, cap_notes;
     tern__onnx_scope *top;
     int depth;
     int64_t walked;                  /* nodes so far: bounds loops that never end */
+    size_t dense_bytes;              /* of sparse tensors so far */
     void **blocks;                   /* scratch */
     int n_blocks, cap_blocks;
     tern__onnx_value **values;       /* all of them, for the cut and for freeing */
@@ -98,8 +107,8 @@ tern_status tern__onnx_know(tern__onnx_trace *t, tern__onnx_value *x);
 tern_status tern__onnx_outside(tern__onnx_trace *t, tern__onnx_value *x, tern__onnx_ref *ref);
 /* Hands the graph over to the runner; what is still needed becomes slots. extra: values wanted besides. */
 tern_status tern__onnx_cut(tern__onnx_trace *t, tern__onnx_value *const *extra, int n_extra);
-/* The elements of graph value v if constants alone decide them; *out NULL if not. */
-tern_status tern__onnx_evaluate(const tern_graph *g, tern_value v, tern__blob **out);
+/* The elements of graph value v if constants alone decide them; *out NULL if not. The caller releases *out. */
+tern_status tern__onnx_evaluate(tern__onnx_trace *t, tern_value v, tern__blob **out);
 void *tern__onnx_trace_scratch(tern__onnx_trace *t, size_t count, size_t size);
 
 /* Names. bind replaces what the scope's own name stood for. */

@@ -8,8 +8,8 @@
 
 enum {
     MAX_DEPTH = 64,          /* bodies inside bodies */
-    MAX_WALKED = 500000,     /* nodes and bodies of one trace */
     FOLD_ELEMS = 16384,      /* larger results are left to the compiler's own folding */
+    MAX_DENSE_BYTES = 256 << 20, /* of all sparse tensors of a trace */
 };
 
 /* --- Names ------------------------------------------------------------------------------------------------------- */
@@ -138,8 +138,12 @@ static tern_status fold(tern__onnx_node *n)
             return TERN_OK;
     for (int i = 0; i < n->n_out; i++) {
         tern__onnx_value *x = n->out[i];
-        if (x && x->kind == TERN__ONNX_TENSOR && !x->data && x->slot < 0 && x->part == n->t->part && tern__elems(&x->type.shape) <= FOLD_ELEMS)
-            TERN_TRY(tern__onnx_evaluate(n->t->g, x->v, &x->data));
+        if (!x || x->kind != TERN__ONNX_TENSOR || x->data || x->slot >= 0 || x->part != n->t->part || tern__elems(&x->type.shape) > FOLD_ELEMS)
+            continue;
+        TERN_TRY(tern__onnx_evaluate(n->t, x->v, &x->data));
+        /* Whoever uses it gets a constant: what made it is not computed again for each that comes after. */
+        if (x->data)
+            x->v = TERN_NONE;
     }
     return TERN_OK;
 }
@@ -154,7 +158,7 @@ static tern_status handle(tern__onnx_node *n)
         return call_function(n, f);
     tern__onnx_handler fn = tern__onnx_find_handler(domain, n->proto->op_type, n->opset);
     if (!fn)
-        return tern__fail(TERN_E_UNSUPPORTED, "Tern has no operator %s%s%s for opset %d", domain, *domain ? "." : "", n->proto->op_type, n->opset);
+        return tern__fail(TERN_E_UNSUPPORTED, "Tern has no operator %.100s%s%.100s for opset %d", domain, *domain ? "." : "", n->proto->op_type, n->opset);
     tern_status st;
     do {
         n->g = n->t->g;
@@ -173,9 +177,9 @@ static tern_status handle(tern__onnx_node *n)
 /* Loops that never end, end here. */
 static tern_status count_walked(tern__onnx_trace *t)
 {
-    if (++t->walked <= MAX_WALKED)
+    if (++t->walked <= TERN__ONNX_MAX_WALKED)
         return TERN_OK;
-    return tern__fail(TERN_E_UNSUPPORTED, "more than %d nodes with all loops unrolled", MAX_WALKED);
+    return tern__fail(TERN_E_UNSUPPORTED, "more than %d nodes with all loops unrolled", TERN__ONNX_MAX_WALKED);
 }
 
 /* A name means one thing in a body. */
@@ -231,6 +235,14 @@ tern_status tern__onnx_walk(tern__onnx_trace *t, tern__onnx_scope *s)
     return st;
 }
 
+/* Which of two would be meant? */
+static tern_status bind_once(tern__onnx_scope *s, const char *name, tern__onnx_value *x)
+{
+    if (s->cap_names && place(s, name)->name)
+        return tern__fail(TERN_E_CORRUPT, "two initialisers have the name \"%.200s\"", name);
+    return tern__onnx_bind(s, name, x);
+}
+
 static tern_status bind_weight(tern__onnx_trace *t, tern__onnx_scope *s, const Onnx__TensorProto *p)
 {
     tern__type type;
@@ -246,7 +258,24 @@ static tern_status bind_weight(tern__onnx_trace *t, tern__onnx_scope *s, const O
     if (!x)
         return tern__fail(TERN_E_NOMEM, "onnx: a value");
     tern__onnx_become_data(x, &type, data);
-    return tern__onnx_bind(s, p->name ? p->name : "", x);
+    return bind_once(s, p->name ? p->name : "", x);
+}
+
+/* A few bytes of a file make a sparse tensor of any size, in each round of a loop again. Bounds the sum; what cannot be counted is refused when it is read. */
+static tern_status count_dense(tern__onnx_trace *t, const Onnx__SparseTensorProto *p)
+{
+    tern_dtype dtype;
+    tern_shape s = {.rank = (int)TERN_MIN(p->n_dims, (size_t)TERN_MAX_RANK)};
+    int64_t elems;
+    size_t bytes;
+    for (int i = 0; i < s.rank; i++)
+        s.dim[i] = p->dims[i];
+    if (!p->values || tern__onnx_dtype(p->values->data_type, &dtype) != TERN_OK || !tern__shape_elems(&s, &elems) ||
+        !tern__mul_size((size_t)elems, tern_dtype_size(dtype), &bytes))
+        return TERN_OK;
+    t->dense_bytes += TERN_MIN(bytes, (size_t)MAX_DENSE_BYTES + 1);
+    return t->dense_bytes <= MAX_DENSE_BYTES ? TERN_OK
+                                             : tern__fail(TERN_E_UNSUPPORTED, "sparse tensors of more than %d bytes when dense", MAX_DENSE_BYTES);
 }
 
 /* Made dense, each time: they are rare, and small in files that have them. */
@@ -254,12 +283,13 @@ static tern_status bind_sparse(tern__onnx_trace *t, tern__onnx_scope *s, const O
 {
     tern__type type;
     tern__blob *data;
+    TERN_TRY(count_dense(t, p));
     TERN_TRY(tern__onnx_sparse_tensor(t->m->file, p, &type, &data));
     tern__onnx_value *x = tern__onnx_new(t);
     if (x)
         tern__onnx_become_data(x, &type, data);
     tern__blob_release(data);
-    return x ? tern__onnx_bind(s, p->values->name ? p->values->name : "", x) : tern__fail(TERN_E_NOMEM, "onnx: a value");
+    return x ? bind_once(s, p->values->name ? p->values->name : "", x) : tern__fail(TERN_E_NOMEM, "onnx: a value");
 }
 
 static tern_status bind_weights(tern__onnx_trace *t, tern__onnx_scope *s, const Onnx__GraphProto *g)

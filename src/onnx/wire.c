@@ -15,6 +15,7 @@ enum {
     GROWTH = 8,          /* and beyond it so many times the bytes they are made of */
     LENGTH_BYTES = 5,    /* lengths are written with a fixed width, so that they can be filled in later */
     FIELD_COST = 16,     /* of unpacking: a pointer in an array, and rounding */
+    MAX_COUNTED = 32,
 };
 
 /* --- Fields ------------------------------------------------------------------------------------------------------ */
@@ -145,6 +146,19 @@ static const rule *rule_of(const ProtobufCMessageDescriptor *d)
     return &none;
 }
 
+/* Of what a file may have many, and nobody has: counted before anything is unpacked. */
+static tern_status check_counts(const ProtobufCMessageDescriptor *d, const size_t n[MAX_COUNTED])
+{
+    if (d == &onnx__model_proto__descriptor && n[8] > TERN__ONNX_MAX_DOMAINS)
+        return tern__fail(TERN_E_UNSUPPORTED, "it has %zu operator sets, more than %d", n[8], TERN__ONNX_MAX_DOMAINS);
+    if (d == &onnx__model_proto__descriptor && n[25] > TERN__ONNX_MAX_FUNCTIONS)
+        return tern__fail(TERN_E_UNSUPPORTED, "it has %zu functions, more than %d", n[25], TERN__ONNX_MAX_FUNCTIONS);
+    const size_t weights = n[5] + n[15]; /* may be listed among the inputs */
+    if (d == &onnx__graph_proto__descriptor && (n[12] > TERN__ONNX_MAX_PORTS || (n[11] > weights && n[11] - weights > TERN__ONNX_MAX_PORTS)))
+        return tern__fail(TERN_E_UNSUPPORTED, "it has %zu inputs and %zu outputs, more than %d", n[11], n[12], TERN__ONNX_MAX_PORTS);
+    return d == &onnx__node_proto__descriptor && n[4] == 0 ? tern__fail(TERN_E_CORRUPT, "it has a node without an operator") : TERN_OK;
+}
+
 /* Runs twice: without out it only counts. */
 typedef struct reducer {
     const uint8_t *base;
@@ -255,7 +269,9 @@ static tern_status reduce(reducer *r, const ProtobufCMessageDescriptor *d, const
     r->cost += d->sizeof_message + FIELD_COST;
     tern__wire w = {.at = data, .end = data + size};
     uint64_t seen = 0;
+    size_t counts[MAX_COUNTED] = {0};
     for (tern__wire_field f; tern__wire_next(&w, &f);) {
+        counts[f.id % MAX_COUNTED] += f.id < MAX_COUNTED;
         bool dropped = (tensor && tern__wire_is_elements(f.id)) || (f.id < 64 && own->dropped & BIT(f.id));
         if (!dropped)
             TERN_TRY(reduce_field(r, d, &w, &f, &seen, depth));
@@ -264,6 +280,7 @@ static tern_status reduce(reducer *r, const ProtobufCMessageDescriptor *d, const
     }
     if (w.wrong)
         return tern__fail(TERN_E_CORRUPT, "byte %zu: %s", (size_t)(w.at - r->base), w.wrong);
+    TERN_TRY(check_counts(d, counts));
     if (tensor)
         put_place(r, data, size);
     for (uint32_t id = 1; id < 64; id++)

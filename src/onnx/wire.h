@@ -37,6 +37,13 @@ bool tern__wire_is_elements(uint32_t id);
 /* The message that field id of a message holds; NULL if it is none. */
 const ProtobufCMessageDescriptor *tern__wire_message(const ProtobufCMessageDescriptor *d, uint32_t id);
 
+/* More than this is refused. */
+enum {
+    TERN__ONNX_MAX_PORTS = 4096,      /* inputs or outputs of a graph; weights that are listed as inputs do not count */
+    TERN__ONNX_MAX_DOMAINS = 100,     /* every node looks its own up in a list */
+    TERN__ONNX_MAX_FUNCTIONS = 100000,
+};
+
 /* A tensor's place in the original bytes, as its raw_data in the reduced message. */
 enum { TERN__WIRE_PLACE = 16 };
 void tern__wire_place_read(const uint8_t place[TERN__WIRE_PLACE], uint64_t *offset, uint64_t *size);

@@ -6,6 +6,9 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+/* A target may have its own way to change what it reads. */
+__attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
 static uint64_t state = 0x9E3779B97F4A7C15u;
 static uint64_t draw(uint64_t below)
@@ -41,6 +44,14 @@ static void mutate(uint8_t *data, size_t size)
     }
 }
 
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size)
+{
+    if (size < max_size && draw(4) == 0)
+        data[size++] = (uint8_t)draw(256);
+    mutate(data, size);
+    return size;
+}
+
 static int explore(const char *path, int rounds)
 {
     FILE *f = fopen(path, "rb");
@@ -54,6 +65,10 @@ static int explore(const char *path, int rounds)
         feed(data, size);
         for (int i = 0; i < rounds; i++) {
             memcpy(work, data, size);
+            if (LLVMFuzzerCustomMutator && draw(2)) {
+                feed(work, LLVMFuzzerCustomMutator(work, size, LIMIT, (unsigned)draw(UINT32_MAX)));
+                continue;
+            }
             mutate(work, size);
             feed(work, draw(4) ? size : draw(size + 1));
         }
