@@ -1,5 +1,6 @@
 /* The shape strings of tern bench: what benchdnn's grammar means, what is refused, and that the shortest form means the same again. */
-/* The command is no library: its one file that touches no device is compiled in, before cmocka has a fail() of its own. */
+/* The command is no library: its two files that touch no device are compiled in, before cmocka has a fail() of its own. */
+#include "../src/cli/bench_graph.c"
 #include "../src/cli/bench_problem.c"
 
 #include <setjmp.h>
@@ -9,6 +10,13 @@
 #include <cmocka.h>
 
 #include "base/philox.h"
+
+/* Graphs that are only checked draw nothing. */
+void cli_fill_random(tern_tensor *t, uint64_t seed)
+{
+    (void)t;
+    fail_msg("numbers were drawn from seed %llu", (unsigned long long)seed);
+}
 
 static bench_problem parsed(const char *kind, const char *shape)
 {
@@ -170,6 +178,28 @@ static void check_again(const bench_problem *p)
     assert_memory_equal(got, want, sizeof got);
 }
 
+static double elems(int64_t a, int64_t b, const int64_t extent[3])
+{
+    return (double)(a * b * extent[0] * extent[1] * extent[2]);
+}
+
+/* Tern's own shape rules come to the extents that the problem says. */
+static void check_graph(bench_problem *p)
+{
+    if (p->kind != BENCH_CONV && p->kind != BENCH_POOL)
+        return;
+    bool accepted = bench_check(p, TERN_F32) == TERN_OK;
+    if (!accepted && p->kind == BENCH_POOL && strstr(tern_last_error(), "must be less than the window"))
+        return; /* of nothing but padding there is no maximum */
+    if (!accepted)
+        fail_msg("%s: %s", p->text, tern_last_error());
+    double want = elems(p->batch, p->c_in, p->in) + elems(p->batch, p->c_out, p->out);
+    if (p->kind == BENCH_CONV)
+        want += elems(p->c_out, p->c_in / p->group, p->kernel) + (strcmp(p->op, "relu") ? 0 : (double)p->c_out);
+    if (p->bytes != 4 * want)
+        fail_msg("%s: its graph has %.0f bytes, not %.0f", p->text, p->bytes, 4 * want);
+}
+
 static void test_defaults(void **state)
 {
     (void)state;
@@ -179,6 +209,7 @@ static void test_defaults(void **state)
     for (int i = 0; i < n; i++) {
         bench_problem p = parsed(all[i].kind, all[i].shape);
         check_again(&p);
+        check_graph(&p);
         for (int k = 0; k < i; k++) { /* a problem that comes twice would be found once */
             bench_problem q = parsed(all[k].kind, all[k].shape);
             assert_string_not_equal(p.text, q.text);
@@ -194,14 +225,15 @@ static void test_random(void **state)
     (void)state;
     static const char *const kind[] = {"conv", "conv:relu", "pool", "gemm", "matmul", "eltwise", "reduce:max", "softmax", "softmax:1", "norm:group2", "norm:batch"};
     static const char *const piece[] = {"g", "mb", "ic", "oc", "id", "ih", "iw", "od", "oh", "ow", "kd", "kh", "kw", "sd", "sh", "sw", "pd", "ph", "pw", "dd", "dh", "dw",
-                                        "_", "n\"x\"", "x", ":", "nt", "4", "ic4oc4", "ih8kh3", "iw9kw2", "id5kd2", "99999999999", "\xff", "-", "ic4oc4ih8iw9kh3kw3"};
+                                        "_", "n\"x\"", "x", ":", "nt", "4", "99999999999", "\xff", "-", "ic4oc4_mb", "ih8kh3_oh", "iw9kw2_pw", "id5kd2_sd",
+                                        "ic4oc4ih8iw9kh3kw3_sh", "ic6oc2iw30kw3_dw", "ic8oc4ih20kh4_oh", "ic8oc4id6ih20iw9kd2kh4kw1_ph"};
     uint64_t at = 0;
-    int taken = 0;
+    int taken = 0, windows = 0;
     for (int i = 0; i < 60000; i++) {
         char text[256] = "", why[64];
         const char *k = kind[draw(at++, sizeof kind / sizeof *kind)];
         bool window = !strncmp(k, "conv", 4) || !strncmp(k, "pool", 4);
-        int pieces = 1 + (int)draw(at++, 7);
+        int pieces = 1 + (int)draw(at++, 4);
         size_t n = 0;
         for (int j = 0; j < pieces; j++) {
             bool key = draw(at++, 4) == 0 || window;
@@ -211,10 +243,13 @@ static void test_random(void **state)
         bench_problem p;
         if (bench_parse(k, text + (window ? 0 : 1), &p, why, sizeof why)) {
             taken++;
+            windows += window;
             check_again(&p);
+            check_graph(&p);
         }
     }
-    assert_true(taken > 500);
+    if (taken < 2000 || windows < 200)
+        fail_msg("only %d problems were taken, %d of them convolutions and pools", taken, windows);
 }
 
 int main(void)

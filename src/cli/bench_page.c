@@ -14,6 +14,7 @@ static const char style[] =
     "main{max-width:1180px}.roof{fill:none;stroke:currentColor;stroke-width:2.5;stroke-linejoin:round}.minor{stroke:var(--line);opacity:.45}\n"
     ".mark{fill:currentColor;fill-opacity:.75;stroke:var(--card);stroke-width:1.5}.mark:hover{fill-opacity:1;stroke:var(--ink)}svg text.value{fill:currentColor;font-weight:600}\n"
     "figure .legend{margin:0 0 10px}.legend svg{display:inline-block;width:13px;height:13px;vertical-align:-2px;margin-right:6px}.legend b{color:var(--ink);font-weight:600}\n"
+    "@media(max-width:700px){.plot{min-width:640px}}\n"
     ".bench{min-width:720px}.bench td,.bench thead th{border-top:1px solid var(--line);vertical-align:top}.bench thead tr:first-child th{border-top:0;vertical-align:bottom}\n"
     ".bench .problem{overflow-wrap:anywhere;min-width:210px}.bench small{color:var(--soft);display:block;font-size:12px}.bench td.kind{padding-top:18px;font-weight:600;border-top:0}\n"
     ".meter{height:6px;border-radius:3px;background:var(--line);min-width:70px;margin-top:7px;overflow:hidden}.meter i{display:block;height:100%;background:currentColor;border-radius:3px}\n"
@@ -246,7 +247,7 @@ static void write_rooflines(FILE *to, const bench_set *sets, int n)
     }
     fputs("<figure>", to);
     write_legend(to, sets, n);
-    fprintf(to, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Roofline plot\">\n", WIDTH, HEIGHT);
+    fprintf(to, "<svg class=\"plot\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Roofline plot\">\n", WIDTH, HEIGHT);
     write_scale(to, &p, true);
     write_scale(to, &p, false);
     fprintf(to, "<line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>", LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, HEIGHT - BOTTOM);
