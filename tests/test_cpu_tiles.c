@@ -10,6 +10,7 @@
 #include "ops/common.h"
 
 #define FORCED "matmul=cpu_tile,conv=cpu_tile,conv_grad_input=cpu_tile,conv_grad_weight=cpu_tile"
+#define DEPTHWISE "conv=cpu_depthwise,conv_grad_input=cpu_depthwise"
 
 static tern_device *device;
 /* Building is most of the time: the device's own width takes every case, the others (and a simulated device) one in some. */
@@ -49,8 +50,8 @@ static void compare(const tern__array *want, const tern_tensor *got, const char 
     }
 }
 
-/* Runs the graph twice by these kernels: right, and the same bits both times. Frees the graph. */
-static void check(tern_graph *g, const char *what)
+/* Runs the graph twice by the kernels named: right, and the same bits both times. Frees the graph. */
+static void check_by(const char *force, tern_graph *g, const char *what)
 {
     tern_session *s = NULL;
     tern_tensor *in[8], *out[2][8];
@@ -59,7 +60,7 @@ static void check(tern_graph *g, const char *what)
     tern__array *arrays = random_inputs(g, 5);
     assert_ok(tern__interp_init(&it, g));
     assert_ok(tern__interp_run(&it, arrays));
-    if (tern_session_create(device, g, &(tern_session_params){.force_impl = FORCED}, &s) != TERN_OK)
+    if (tern_session_create(device, g, &(tern_session_params){.force_impl = force}, &s) != TERN_OK)
         fail_msg("%s: %s", what, tern_last_error());
     for (int i = 0; i < g->n_inputs; i++)
         in[i] = tensor_of(&arrays[i]);
@@ -82,6 +83,11 @@ static void check(tern_graph *g, const char *what)
     tern__interp_finish(&it);
     free_inputs(g, arrays);
     tern_graph_destroy(g);
+}
+
+static void check(tern_graph *g, const char *what)
+{
+    check_by(FORCED, g, what);
 }
 
 /* --- Products --- */
@@ -221,6 +227,45 @@ static void convolutions(void **state)
         convolution(&all[i]);
 }
 
+/* A group for each channel. */
+static void depthwise(const struct window *v)
+{
+    tern_attr attrs[6];
+    int64_t store[10], in[] = {v->h, v->w}, reach = v->dilation * (v->k - 1) + 1;
+    spatial_attrs(v, attrs, store);
+    attrs[3] = (tern_attr)TERN_INT("group", v->c);
+    attrs[5] = (tern_attr){0};
+    int64_t oh = (v->h + v->begin + v->end - reach) / v->stride + 1, ow = (v->w + v->begin + v->end - reach) / v->stride + 1;
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_op1(g, "neg", tern_graph_input(g, "x", TERN_F32, SHAPE(3, v->c, v->h, v->w), 0), NULL);
+    tern_value w = tern_graph_input(g, "w", TERN_F32, SHAPE(v->c, 1, v->k, v->k), 0);
+    tern_value dy = tern_graph_op1(g, "neg", tern_graph_input(g, "dy", TERN_F32, SHAPE(3, v->c, oh, ow), 0), NULL);
+    tern_value bias = tern_graph_input(g, "bias", TERN_F32, SHAPE(v->c), 0);
+    tern_graph_output(g, "y", tern_graph_op1(g, "relu", tern_graph_add(g, "conv", (const tern_value[]){x, w, bias}, 3, attrs), NULL));
+    if (v->stride == 1) {
+        attrs[4] = (tern_attr)TERN_INTS("input_shape", in, 2);
+        tern_graph_output(g, "dx", tern_graph_op2(g, "conv_grad_input", dy, w, attrs));
+    }
+    char what[160];
+    snprintf(what, sizeof what, "depthwise %dx%d, %d channels, kernel %d, stride %d, dilation %d, pads %d %d, width %u", (int)v->h, (int)v->w, (int)v->c,
+             (int)v->k, (int)v->stride, (int)v->dilation, (int)v->begin, (int)v->end, device->info.native_vector_f32);
+    check_by(DEPTHWISE, g, what);
+}
+
+static void depthwise_convolutions(void **state)
+{
+    (void)state;
+    static const struct window all[] = {
+        {32, 0, 14, 14, 3, 1, 1, 1, 1}, {16, 0, 15, 33, 3, 2, 1, 1, 1}, {48, 0, 7, 7, 5, 1, 1, 2, 2}, {17, 0, 5, 9, 3, 1, 1, 0, 1}, {16, 0, 13, 31, 5, 2, 1, 1, 2},
+        {15, 0, 1, 1, 3, 1, 1, 1, 1},   {16, 0, 17, 20, 7, 1, 1, 3, 3}, {33, 0, 9, 8, 3, 1, 2, 2, 2}, {16, 0, 3, 2, 3, 1, 1, 4, 5}, {64, 0, 30, 28, 7, 2, 1, 3, 3}};
+    for (int i = 0; i < TERN_COUNT(all); i += every)
+        depthwise(&all[i]);
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_input(g, "x", TERN_F32, SHAPE(2, 20, 33), 0), w = tern_graph_input(g, "w", TERN_F32, SHAPE(20, 1, 4), 0);
+    tern_graph_output(g, "y", tern_graph_op2(g, "conv", x, w, TERN_ATTRS(TERN_INT("group", 20), TERN_INTS("strides", ((const int64_t[]){3}), 1))));
+    check_by(DEPTHWISE, g, "depthwise, one dimension");
+}
+
 static void other_ranks(void **state)
 {
     (void)state;
@@ -257,6 +302,7 @@ static void narrower_vectors(void **state)
         device->info.native_vector_f32 = width;
         sizes_straddle_tiles(state);
         convolutions(state);
+        depthwise_convolutions(state);
         chains_stay_blocked(state);
     }
     every = usual;
@@ -281,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_straddle_tiles), cmocka_unit_test(long_sums_are_split), cmocka_unit_test(halves_are_packed),
         cmocka_unit_test(batches),              cmocka_unit_test(convolutions),        cmocka_unit_test(other_ranks),
+        cmocka_unit_test(depthwise_convolutions),
         cmocka_unit_test(chains_stay_blocked),  cmocka_unit_test(narrower_vectors),    cmocka_unit_test(refusals_have_reasons),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

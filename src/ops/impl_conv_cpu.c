@@ -235,8 +235,7 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
     return TERN_OK;
 }
 
-/* The input and the result where their channels fill whole vectors. */
-static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *block)
+unsigned tern__conv_cpu_blocked(const tern__layout_query *q, const tern__node *n, int *block)
 {
     int width = tern__cpu_width(q->device);
     *block = width;
@@ -268,5 +267,5 @@ static tern_status lower_backward(tern__lower *l, const tern__node *n)
     return lower(l, n, true);
 }
 
-const tern__impl tern__impl_conv_cpu = {.name = "cpu_tile", .accept = accept_forward, .lower = lower_forward, .blocked = blocked};
-const tern__impl tern__impl_conv_grad_input_cpu = {.name = "cpu_tile", .accept = accept_backward, .lower = lower_backward, .blocked = blocked};
+const tern__impl tern__impl_conv_cpu = {.name = "cpu_tile", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked};
+const tern__impl tern__impl_conv_grad_input_cpu = {.name = "cpu_tile", .accept = accept_backward, .lower = lower_backward, .blocked = tern__conv_cpu_blocked};

@@ -270,19 +270,6 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward, int
     return TERN_OK;
 }
 
-/* The input and the result where their channels fill whole vectors. */
-static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *block)
-{
-    int width = tern__cpu_width(q->device);
-    *block = width;
-    unsigned mask = 0;
-    if (tern__shape_of(q->graph, n->in[0])->dim[1] % width == 0)
-        mask |= 1u << 0;
-    if (tern__shape_of(q->graph, n->out[0])->dim[1] % width == 0)
-        mask |= 1u << n->n_in;
-    return mask;
-}
-
 /* Descriptors of both directions for tiles of M x M. */
 #define WINOGRAD(M)                                                                                                                               \
     static bool accept_forward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return accept(l, n, false, M, why); }              \
@@ -292,8 +279,8 @@ static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *b
     static tern_status lower_forward##M(tern__lower *l, const tern__node *n) { return lower(l, n, false, M); }                                    \
     static tern_status lower_backward##M(tern__lower *l, const tern__node *n) { return lower(l, n, true, M); }                                    \
     const tern__impl tern__impl_conv_winograd##M = {.name = "cpu_winograd" #M, .accept = accept_forward##M, .lower = lower_forward##M,            \
-                                                    .blocked = blocked, .pays = pays_forward##M, .approximate = true};                            \
+                                                    .blocked = tern__conv_cpu_blocked, .pays = pays_forward##M, .approximate = true};                            \
     const tern__impl tern__impl_conv_grad_input_winograd##M = {.name = "cpu_winograd" #M, .accept = accept_backward##M, .lower = lower_backward##M, \
-                                                               .blocked = blocked, .pays = pays_backward##M, .approximate = true};
+                                                               .blocked = tern__conv_cpu_blocked, .pays = pays_backward##M, .approximate = true};
 WINOGRAD(4)
 WINOGRAD(2)

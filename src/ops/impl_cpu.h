@@ -29,6 +29,9 @@ size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d);
  * vectors (impl_conv_cpu.c). */
 double tern__conv_cpu_cycles(const tern__lower *l, const tern__node *n, bool backward);
 
+/* Blocked operands of convolutions: the input and the result where their channels fill whole vectors. */
+unsigned tern__conv_cpu_blocked(const tern__layout_query *q, const tern__node *n, int *block);
+
 static inline int64_t tern__div_up(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;

@@ -1,0 +1,165 @@
+/* conv and, at stride 1, conv_grad_input with a group for each channel, on CPU devices (kernels/conv_depthwise_cpu.cl). */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "ops/impl_cpu.h"
+
+enum {
+    ITEM_TAPS = 4096,    /* vectors times taps that are worth a work-item of their own */
+    GROUPS_PER_UNIT = 4, /* work-groups for each compute unit, at least, where they can be had */
+};
+
+struct depthwise {
+    tern_value x, w, y;
+    bool flip;                   /* gradient by the input: taps backwards */
+    bool flat;                   /* one spatial dimension */
+    int64_t n, c, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
+    int width, block, tp;
+    int64_t cb, rows;
+};
+
+static int64_t span(const struct depthwise *d, int64_t tp)
+{
+    return (tp - 1) * d->sw + (d->kw - 1) * d->dw + 1;
+}
+
+/* Vector registers that accumulators and a row of inputs may take. */
+static int64_t registers(const struct depthwise *d)
+{
+    return tern__cpu_accumulators(d->width) - 1;
+}
+
+static bool read_geometry(const tern__lower *l, const tern__node *n, tern__spatial *s)
+{
+    return tern__conv_geometry(n, (const tern__type[]){*tern__lower_type(l, n->in[0]), *tern__lower_type(l, n->in[1])}, s) == TERN_OK;
+}
+
+static void read_node(const tern__lower *l, const tern__node *n, bool backward, const tern__spatial *s, struct depthwise *d)
+{
+    const tern_device_info *info = tern__lower_device(l);
+    const int64_t *in = backward ? s->out : s->in, *out = backward ? s->in : s->out;
+    *d = (struct depthwise){.x = n->in[0], .w = n->in[1], .y = n->out[0], .flip = backward, .flat = s->n_dims == 1, .n = s->batch, .c = s->c_in};
+    d->h = in[1], d->iw = in[2], d->oh = out[1], d->ow = out[2];
+    d->kh = s->kernel[1], d->kw = s->kernel[2], d->sh = s->stride[1], d->sw = s->stride[2];
+    d->dh = s->dilation[1], d->dw = s->dilation[2];
+    d->pt = backward ? d->dh * (d->kh - 1) - s->pad[1] : s->pad[1];
+    d->pl = backward ? d->dw * (d->kw - 1) - s->pad[2] : s->pad[2];
+    const tern__layout *layout = &tern__lower_type(l, d->x)->layout;
+    d->block = layout->kind == TERN__BLOCKED ? layout->block : 1;
+    d->width = tern__cpu_width(info);
+    d->cb = tern__div_up(d->c, d->width);
+    int64_t most = 1;
+    while (most < 14 && most + 1 + span(d, most + 1) <= registers(d))
+        most++;
+    d->tp = (int)tern__div_up(d->ow, tern__div_up(d->ow, most));
+    d->rows = TERN_MAX(ITEM_TAPS / (d->ow * d->kh * d->kw), 1);
+    d->rows = TERN_MIN(d->rows, TERN_MAX(d->n * d->cb * d->oh / ((int64_t)info->compute_units * GROUPS_PER_UNIT), 1));
+    d->rows = TERN_MIN(d->rows, d->oh);
+}
+
+static bool accept(const tern__lower *l, const tern__node *n, bool backward, tern__str *why)
+{
+    tern__spatial s;
+    struct depthwise d;
+    if (!tern__cpu_accept(l, n, false, why))
+        return false;
+    if (!read_geometry(l, n, &s)) {
+        tern__str_add(why, "the operands' shapes do not fit");
+        return false;
+    }
+    if (s.group != s.c_in || s.group != s.c_out) {
+        tern__str_addf(why, "%" PRId64 " groups of %" PRId64 " to %" PRId64 " channels", s.group, s.c_in, s.c_out);
+        return false;
+    }
+    if (s.n_dims > 2) {
+        tern__str_add(why, "three spatial dimensions");
+        return false;
+    }
+    if (backward && (s.stride[1] != 1 || s.stride[2] != 1)) {
+        tern__str_addf(why, "the gradient at strides %" PRId64 ", %" PRId64, s.stride[1], s.stride[2]);
+        return false;
+    }
+    read_node(l, n, backward, &s, &d);
+    if (d.tp + span(&d, d.tp) > registers(&d)) {
+        tern__str_addf(why, "a row of taps reads %" PRId64 " pixels", span(&d, 1));
+        return false;
+    }
+    return true;
+}
+
+static tern_status pack(tern__lower *l, const struct depthwise *d, int *slot)
+{
+    char key[48];
+    const int64_t taps = d->kh * d->kw;
+    snprintf(key, sizeof key, "depthwise %d%s", d->width, d->flip ? " flipped" : "");
+    tern__kern *k = tern__lower_pack(l, d->w, key, tern__cpu_bytes(d->cb, d->width, taps, 1), "pack_conv_weight.cl", slot);
+    if (*slot < 0)
+        return TERN_E_NOMEM;
+    if (!k)
+        return TERN_OK;
+    tern__cpu_define(k, "NR", d->width);
+    tern__cpu_define(k, "IB", 1);
+    tern__cpu_define(k, "O", d->c);
+    tern__cpu_define(k, "C", 1);
+    tern__cpu_define(k, "TAPS", taps);
+    tern__cpu_define(k, "FLIP", d->flip);
+    tern__cpu_define(k, "SRC", 0);
+    tern__kern_value(k, d->w);
+    tern__kern_slot(k, *slot, true);
+    tern__cpu_range(k, d->cb, 1, 1);
+    return TERN_OK;
+}
+
+static void define_sizes(tern__kern *k, const struct depthwise *d)
+{
+    const struct { const char *name; int64_t x; } all[] = {
+        {"W", d->width}, {"IB", d->block}, {"C", d->c}, {"CB", d->cb}, {"H", d->h}, {"IW", d->iw}, {"OH", d->oh}, {"OW", d->ow}, {"KH", d->kh}, {"KW", d->kw},
+        {"SH", d->sh}, {"SW", d->sw}, {"DH", d->dh}, {"DW", d->dw}, {"PT", d->pt}, {"PL", d->pl}, {"TP", d->tp}, {"ROWS", d->rows}, {"FLAT", d->flat}};
+    for (size_t i = 0; i < TERN_COUNT(all); i++)
+        tern__cpu_define(k, all[i].name, all[i].x);
+}
+
+static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
+{
+    tern__spatial s;
+    struct depthwise d;
+    int slot = -1;
+    if (!read_geometry(l, n, &s))
+        return TERN_E_SHAPE;
+    read_node(l, n, backward, &s, &d);
+    TERN_TRY(pack(l, &d, &slot));
+    tern__kern *k = tern__lower_kernel(l, "conv_depthwise_cpu.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    define_sizes(k, &d);
+    tern__kern_value(k, d.x);
+    tern__kern_slot(k, slot, false);
+    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d.width}, {.dims = 1}, {.dims = d.flat ? 0 : 1}, {0}};
+    tern__kern_store(k, "STORE", d.y, axes, 1, 1u | (unsigned)d.width);
+    tern__cpu_range(k, tern__div_up(d.oh, d.rows), d.cb, d.n);
+    return TERN_OK;
+}
+
+static bool accept_forward(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    return accept(l, n, false, why);
+}
+
+static bool accept_backward(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    return accept(l, n, true, why);
+}
+
+static tern_status lower_forward(tern__lower *l, const tern__node *n)
+{
+    return lower(l, n, false);
+}
+
+static tern_status lower_backward(tern__lower *l, const tern__node *n)
+{
+    return lower(l, n, true);
+}
+
+const tern__impl tern__impl_conv_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked};
+const tern__impl tern__impl_conv_grad_input_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_backward, .lower = lower_backward,
+                                                             .blocked = tern__conv_cpu_blocked};
