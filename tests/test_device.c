@@ -218,6 +218,32 @@ static void test_buffers_hold_what_was_written(void **state)
     }
 }
 
+/* The host's memory as a buffer, where that works and where it is copied. */
+static void test_wrapped_memory(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 1, 255, 4096, 100003 };
+    for (int i = 0; i < TERN_COUNT(devices); i++) {
+        tern_device *d = open_device(devices[i]);
+        for (int s = 0; s < TERN_COUNT(sizes); s++) {
+            size_t n = sizes[s];
+            uint8_t *in = tern__alloc(n), *out = tern__alloc(n);
+            tern__buffer *b = NULL;
+            fill(in, n, (unsigned)s);
+            OK(tern__buffer_wrap(d, in, n, &b));
+            assert_int_equal(tern__buffer_size(b), n);
+            OK(tern__buffer_read(b, 0, out, n));
+            assert_memory_equal(out, in, n);
+            tern__buffer_release(b);
+            tern__free(in);
+            tern__free(out);
+        }
+        tern__buffer *b = NULL;
+        assert_int_equal(tern__buffer_wrap(d, &i, SIZE_MAX - 5, &b), TERN_E_DEVICE_MEMORY);
+        tern_device_close(d);
+    }
+}
+
 static void test_ranges_are_checked(void **state)
 {
     (void)state;
@@ -805,6 +831,7 @@ int main(void)
         cmocka_unit_test(test_selection_from_the_environment),
         cmocka_unit_test(test_family_is_forced),
         cmocka_unit_test(test_buffers_hold_what_was_written),
+        cmocka_unit_test(test_wrapped_memory),
         cmocka_unit_test(test_ranges_are_checked),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_slices),

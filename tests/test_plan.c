@@ -297,6 +297,47 @@ static void test_runs_and_rebinds(void **state)
     }
 }
 
+/* Launches one by one, each with what it needs and no more. */
+static void test_one_launch_at_a_time(void **state)
+{
+    (void)state;
+    for (int i = 0; i < TERN_COUNT(devices); i++) {
+        fixture f = { 0 };
+        float host[N];
+        int first, last;
+        tern__buffer *x = NULL, *y = NULL;
+        OK(open_fixture(&f, devices[i], false));
+        tern__plan_slot_span(f.plan, f.x, &first, &last);
+        assert_int_equal(first, 0);
+        assert_int_equal(last, 1);
+        tern__plan_slot_span(f.plan, f.t[1], &first, &last); /* with the one that shares its memory */
+        assert_int_equal(first, 1);
+        assert_int_equal(last, 3);
+        for (int k = 0; k < N; k++)
+            host[k] = (float)k;
+        OK(tern__buffer_wrap(f.d, host, sizeof host, &x));
+        OK(tern__buffer_create(f.d, sizeof host, &y));
+        assert_int_equal(tern__plan_run_one(f.plan, 0), TERN_E_INVALID);
+        OK(tern__plan_bind(f.plan, f.x, x));
+        tern__buffer_release(x);
+        for (int l = 0; l < 3; l++)
+            OK(tern__plan_run_one(f.plan, l));
+        OK(tern__device_finish(f.d));
+        tern__plan_unbind(f.plan, f.x);
+        tern__plan_unbind(f.plan, f.x); /* it has none */
+        assert_int_equal(tern__plan_run_one(f.plan, 3), TERN_E_INVALID);
+        assert_non_null(strstr(tern_last_error(), "nothing bound"));
+        OK(tern__plan_bind(f.plan, f.y, y));
+        OK(tern__plan_run_one(f.plan, 3));
+        assert_int_equal(tern__plan_run(f.plan), TERN_E_INVALID); /* x is missing again */
+        OK(tern__buffer_read(y, 0, host, sizeof host));
+        for (int k = 0; k < N && *devices[i] == 0; k++)
+            assert_true(host[k] == (float)(5 * k));
+        tern__buffer_release(y);
+        close_fixture(&f);
+    }
+}
+
 static void test_run_neither_allocates_nor_waits(void **state)
 {
     (void)state;
@@ -583,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_training_lifetimes),
         cmocka_unit_test(test_edges_of_memory_plans),
         cmocka_unit_test(test_runs_and_rebinds),
+        cmocka_unit_test(test_one_launch_at_a_time),
         cmocka_unit_test(test_run_neither_allocates_nor_waits),
         cmocka_unit_test(test_aliases_of_bound_slots),
         cmocka_unit_test(test_calls),

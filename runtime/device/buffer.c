@@ -176,6 +176,23 @@ tern_status tern__buffer_create_exact(tern_device *d, size_t size, tern__buffer 
     return create(d, size, true, out);
 }
 
+tern_status tern__buffer_wrap(tern_device *d, const void *data, size_t size, tern__buffer **out)
+{
+    if (size > d->info.max_alloc_bytes)
+        return fail_too_large(d, size);
+    if (size > 0 && d->ops->buffer_wrap) {
+        TERN_TRY(new_buffer(d, size, size, out));
+        if (d->ops->buffer_wrap(d, data, size, *out) == TERN_OK)
+            return TERN_OK;
+        tern__buffer_release(*out);
+    }
+    TERN_TRY(tern__buffer_create_exact(d, size, out));
+    tern_status st = size ? tern__buffer_write(*out, 0, data, size) : TERN_OK;
+    if (st != TERN_OK)
+        tern__buffer_release(*out);
+    return st;
+}
+
 tern_status tern__buffer_adopt(tern_device *d, void *mem, size_t size, tern__buffer **out)
 {
     TERN_TRY(new_buffer(d, size, size, out));

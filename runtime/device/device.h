@@ -27,6 +27,7 @@ typedef struct tern__arg {
 typedef struct tern__device_ops {
     void (*destroy)(tern_device *d);
     tern_status (*buffer_create)(tern_device *d, size_t size, tern__buffer *b);
+    tern_status (*buffer_wrap)(tern_device *d, const void *data, size_t size, tern__buffer *b); /* optional */
     tern_status (*buffer_slice)(tern__buffer *parent, size_t offset, size_t size, tern__buffer *b);
     void (*buffer_destroy)(tern__buffer *b);
     tern_status (*write)(tern__buffer *b, size_t offset, const void *data, size_t size);       /* waits until data may change */
@@ -70,6 +71,9 @@ void tern__device_release(tern_device *d);
 tern_status tern__buffer_create(tern_device *d, size_t size, tern__buffer **out);
 /* The same, unrounded and outside the pool, so that tools which watch bounds see every one. */
 tern_status tern__buffer_create_exact(tern_device *d, size_t size, tern__buffer **out);
+/* Memory of the host's that kernels only read, without a copy where the device shares it, else as a copy. data stays as it is until the buffer is gone.
+ * Nothing may be read past its end. */
+tern_status tern__buffer_wrap(tern_device *d, const void *data, size_t size, tern__buffer **out);
 /* A view of [offset, offset+size) of a whole buffer; offset a multiple of the base alignment. Keeps the parent alive. */
 tern_status tern__buffer_slice(tern__buffer *parent, size_t offset, size_t size, tern__buffer **out);
 tern__buffer *tern__buffer_retain(tern__buffer *b);

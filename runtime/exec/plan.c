@@ -1,4 +1,5 @@
 /* Recording launches over slots, placing their memory once, and running them without allocation or waiting. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -401,6 +402,27 @@ tern_status tern__plan_bind(tern__plan *p, int slot, tern__buffer *b)
     return TERN_OK;
 }
 
+void tern__plan_unbind(tern__plan *p, int slot)
+{
+    assert(slot >= 0 && slot < p->n_slots && p->slots[slot].kind == TERN__SLOT_BOUND && p->slots[slot].alias_of < 0);
+    plan_slot *s = &p->slots[slot];
+    p->n_unbound += s->buffer && s->n_uses > 0;
+    for (int i = 0; i < p->n_slots && s->buffer; i++)
+        if (i != slot && tern__plan_root(p, i) == slot) {
+            tern__buffer_release(p->slots[i].buffer);
+            p->slots[i].buffer = NULL;
+        }
+    tern__buffer_release(s->buffer);
+    s->buffer = NULL;
+}
+
+void tern__plan_slot_span(const tern__plan *p, int slot, int *first, int *last)
+{
+    const plan_slot *s = &p->slots[tern__plan_root(p, slot)];
+    *first = s->first;
+    *last = s->last;
+}
+
 tern__buffer *tern__plan_slot_buffer(const tern__plan *p, int slot)
 {
     return slot >= 0 && slot < p->n_slots ? p->slots[slot].buffer : NULL;
@@ -423,17 +445,33 @@ static tern_status run_call(tern__plan *p, const plan_launch *l, void **events)
     return events ? p->device->ops->mark(p->device, &events[1]) : TERN_OK;
 }
 
+/* events: two places, of which a kernel takes the first, or NULL. */
+static tern_status run_launch(tern__plan *p, int i, void **events)
+{
+    const plan_launch *l = &p->launches[i];
+    return l->fn ? run_call(p, l, events) : tern__kernel_launch(l->kernel, l->dims, l->global, l->local, events);
+}
+
 tern_status tern__plan_run(tern__plan *p)
 {
     if (!p->finished || p->n_unbound > 0)
         return fail_unbound(p);
     void **events = tern__plan_next_events(p);
-    for (int i = 0; i < p->n_launches; i++) {
-        const plan_launch *l = &p->launches[i];
-        void **own = events ? &events[2 * i] : NULL;
-        TERN_TRY(l->fn ? run_call(p, l, own) : tern__kernel_launch(l->kernel, l->dims, l->global, l->local, own));
-    }
+    for (int i = 0; i < p->n_launches; i++)
+        TERN_TRY(run_launch(p, i, events ? &events[2 * i] : NULL));
     return p->device->ops->flush(p->device);
+}
+
+tern_status tern__plan_run_one(tern__plan *p, int i)
+{
+    assert(p->finished && i >= 0 && i < p->n_launches);
+    const plan_launch *l = &p->launches[i];
+    for (int a = 0; a < l->n_args; a++) {
+        const tern__plan_arg *arg = &p->args[l->args_at + a];
+        if (arg->kind == TERN__PLAN_SLOT && !p->slots[arg->slot].buffer)
+            return tern__fail(TERN_E_INVALID, "plan: launch %d takes slot %d of %zu bytes, which has nothing bound to it", i, arg->slot, p->slots[arg->slot].size);
+    }
+    return run_launch(p, i, NULL);
 }
 
 size_t tern__plan_arena_bytes(const tern__plan *p)

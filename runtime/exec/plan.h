@@ -66,11 +66,17 @@ tern_status tern__plan_finish(tern__plan *p, tern__program *const *programs, int
 
 /* Binds memory to a BOUND slot (retained until bound anew). Cheap when nothing changes. */
 tern_status tern__plan_bind(tern__plan *p, int slot, tern__buffer *b);
+/* Takes the memory away from a BOUND slot again; runs need another bind. Nothing that uses it may be in flight. */
+void tern__plan_unbind(tern__plan *p, int slot);
+/* The first and last launch that touch a slot, or one that shares its memory; *first > *last: none does. After finish. */
+void tern__plan_slot_span(const tern__plan *p, int slot, int *first, int *last);
 /* The buffer behind a slot after finish; borrowed. */
 tern__buffer *tern__plan_slot_buffer(const tern__plan *p, int slot);
 
 /* Enqueues every launch in order. No allocation, no waiting but for what calls do inside (with a profiling device: events are kept for the last runs). */
 tern_status tern__plan_run(tern__plan *p);
+/* Enqueues launch i alone, for which only its own slots must be bound. Not profiled. */
+tern_status tern__plan_run_one(tern__plan *p, int i);
 
 size_t tern__plan_arena_bytes(const tern__plan *p);
 size_t tern__plan_arena_lower_bytes(const tern__plan *p);

@@ -409,14 +409,21 @@ static tern_status constant_buffer(tern_session *s, tern_value v, tern__buffer *
     return TERN_OK;
 }
 
-/* Memory for inputs, outputs, constants and variables. */
+/* A constant that is only packed: it need not stay on the device. Tiny ones do, slots are larger than they are. */
+static bool is_passing(const tern_session *s, tern_value v)
+{
+    const tern__value *x = tern__value_at(s->c.g, v);
+    return x->kind == TERN__VALUE_CONST && s->prepare_slot_of[v] >= 0 && s->slot_of[v] < 0 && tern__type_bytes(&x->type) == value_bytes(s, v);
+}
+
+/* Memory for constants and variables, but for what prepare() brings and takes away. */
 static tern_status bind_values(tern_session *s, tern__plan *plan, const int *slots)
 {
     const tern_graph *g = s->c.g;
     for (tern_value v = 0; v < g->n_values; v++) {
         const tern__value *x = tern__value_at(g, v);
         tern__buffer *b = NULL;
-        if (slots[v] < 0 || x->kind == TERN__VALUE_NODE || x->kind == TERN__VALUE_INPUT)
+        if (slots[v] < 0 || x->kind == TERN__VALUE_NODE || x->kind == TERN__VALUE_INPUT || is_passing(s, v))
             continue;
         if (x->kind == TERN__VALUE_CONST)
             TERN_TRY(constant_buffer(s, v, &b));
@@ -460,6 +467,99 @@ static tern_status bind_packed(tern_session *s)
     return TERN_OK;
 }
 
+/* --- Preparing --- */
+
+/* Constants on their way through packing: those that launch i is the first, or the last, to need are lists that begin at first[i] and last[i]. */
+typedef struct passing {
+    tern_value *first, *last;             /* per launch */
+    tern_value *next_first, *next_last;   /* per value */
+    tern_value *waiting;                  /* no launch to come needs them */
+    int n_waiting;
+    size_t bytes;                         /* of these */
+} passing;
+
+/* So much may wait for the device before we do. */
+enum { WAITING_BYTES = 64 << 20 };
+
+static void passing_finish(passing *p)
+{
+    tern__free(p->first);
+    tern__free(p->last);
+    tern__free(p->next_first);
+    tern__free(p->next_last);
+    tern__free(p->waiting);
+}
+
+static tern_status passing_init(const tern_session *s, passing *p)
+{
+    const size_t n_values = (size_t)s->c.g->n_values, n_launches = (size_t)tern__plan_n_launches(s->prepare);
+    *p = (passing){.first = tern__alloc_array(n_launches + 1, sizeof *p->first), .last = tern__alloc_array(n_launches + 1, sizeof *p->last),
+                   .next_first = tern__alloc_array(n_values + 1, sizeof *p->next_first), .next_last = tern__alloc_array(n_values + 1, sizeof *p->next_last),
+                   .waiting = tern__alloc_array(n_values + 1, sizeof *p->waiting)};
+    if (!p->first || !p->last || !p->next_first || !p->next_last || !p->waiting) {
+        passing_finish(p);
+        return tern__fail(TERN_E_NOMEM, "session: lists of %zu values", n_values);
+    }
+    for (size_t i = 0; i < n_launches; i++)
+        p->first[i] = p->last[i] = TERN_NONE;
+    for (tern_value v = 0; v < (tern_value)n_values; v++) {
+        int first = 1, last = 0;
+        if (is_passing(s, v))
+            tern__plan_slot_span(s->prepare, s->prepare_slot_of[v], &first, &last);
+        if (first > last)
+            continue;
+        p->next_first[v] = p->first[first];
+        p->first[first] = v;
+        p->next_last[v] = p->last[last];
+        p->last[last] = v;
+    }
+    return TERN_OK;
+}
+
+static tern_status bring(tern_session *s, tern_value v)
+{
+    const tern__value *x = tern__value_at(s->c.g, v);
+    tern__buffer *b = NULL;
+    TERN_TRY(tern__buffer_wrap(s->device, x->data->data, tern__type_bytes(&x->type), &b));
+    tern_status st = tern__plan_bind(s->prepare, s->prepare_slot_of[v], b);
+    tern__buffer_release(b);
+    return st;
+}
+
+static tern_status let_go(tern_session *s, passing *p)
+{
+    TERN_TRY(tern__device_finish(s->device));
+    for (int i = 0; i < p->n_waiting; i++)
+        tern__plan_unbind(s->prepare, s->prepare_slot_of[p->waiting[i]]);
+    p->n_waiting = 0;
+    p->bytes = 0;
+    return TERN_OK;
+}
+
+/* Packs the constants. Those that nothing else needs come and go one after the other. */
+static tern_status prepare(tern_session *s)
+{
+    passing p;
+    TERN_TRY(passing_init(s, &p));
+    tern_status st = TERN_OK;
+    for (int i = 0; i < tern__plan_n_launches(s->prepare) && st == TERN_OK; i++) {
+        for (tern_value v = p.first[i]; v != TERN_NONE && st == TERN_OK; v = p.next_first[v])
+            st = bring(s, v);
+        if (st == TERN_OK)
+            st = tern__plan_run_one(s->prepare, i);
+        for (tern_value v = p.last[i]; v != TERN_NONE; v = p.next_last[v]) {
+            p.waiting[p.n_waiting++] = v;
+            p.bytes += value_bytes(s, v);
+        }
+        if (st == TERN_OK && p.bytes > WAITING_BYTES)
+            st = let_go(s, &p);
+    }
+    if (st == TERN_OK)
+        st = let_go(s, &p);
+    passing_finish(&p);
+    return st;
+}
+
 static int *minus_ones(int n)
 {
     int *a = tern__alloc_array((size_t)n + 1, sizeof *a);
@@ -496,7 +596,7 @@ static tern_status make_plans(tern_session *s)
     TERN_TRY(bind_values(s, s->prepare, s->prepare_slot_of));
     TERN_TRY(bind_ends(s));
     TERN_TRY(bind_packed(s));
-    return tern__plan_run(s->prepare);
+    return prepare(s);
 }
 
 static void fill_info(tern_session *s)

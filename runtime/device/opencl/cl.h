@@ -142,6 +142,7 @@ tern_status tern__cl_probe(cl_platform_id platform, cl_device_id device, tern_de
 
 /* The slots of tern__cl_ops, one file per subject. */
 tern_status tern__cl_buffer_create(tern_device *d, size_t size, tern__buffer *b);
+tern_status tern__cl_buffer_wrap(tern_device *d, const void *data, size_t size, tern__buffer *b);
 tern_status tern__cl_buffer_slice(tern__buffer *parent, size_t offset, size_t size, tern__buffer *b);
 void tern__cl_buffer_destroy(tern__buffer *b);
 tern_status tern__cl_write(tern__buffer *b, size_t offset, const void *data, size_t size);

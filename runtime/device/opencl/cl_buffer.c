@@ -58,6 +58,18 @@ tern_status tern__cl_buffer_create(tern_device *d, size_t size, tern__buffer *b)
     return err == CL_OUT_OF_RESOURCES || err == CL_OUT_OF_HOST_MEMORY || err == CL_INVALID_BUFFER_SIZE ? TERN_E_DEVICE_MEMORY : st;
 }
 
+tern_status tern__cl_buffer_wrap(tern_device *d, const void *data, size_t size, tern__buffer *b)
+{
+    cl_int err = CL_SUCCESS;
+    if (!d->info.unified_memory)
+        return TERN_E_UNSUPPORTED;
+    cl_mem mem = tern__clCreateBuffer(tern__cl_of(d)->context, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, size, (void *)(uintptr_t)data, &err);
+    if (err != CL_SUCCESS || !mem)
+        return tern__cl_fail(err, "device: \"%s\" does not take %zu bytes of the host's", d->info.name, size);
+    b->mem = mem;
+    return TERN_OK;
+}
+
 tern_status tern__cl_buffer_slice(tern__buffer *parent, size_t offset, size_t size, tern__buffer *b)
 {
     cl_buffer_region region = { .origin = offset, .size = size };

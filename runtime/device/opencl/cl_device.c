@@ -33,6 +33,7 @@ static tern_status finish(tern_device *d)
 const tern__device_ops tern__cl_ops = {
     .destroy = destroy,
     .buffer_create = tern__cl_buffer_create,
+    .buffer_wrap = tern__cl_buffer_wrap,
     .buffer_slice = tern__cl_buffer_slice,
     .buffer_destroy = tern__cl_buffer_destroy,
     .write = tern__cl_write,
