@@ -6,7 +6,7 @@
  * x: [N, C/IB, H, IW, IB] f32: channels in blocks of IB, or plain with IB = 1.
  * wp: [O/NR rounded up][C/IB][KH][KW][IB][NR] f32 from pack_conv_weight.cl, NR = NV*W, zero past the last channel.
  * The gradient by the input (stride 1) is the same sum over dy with flipped weights and pads DH*(KH-1) - PT, DW*(KW-1) - PL.
- * 1-d convolutions have KH = H = OH = 1.
+ * 1-d convolutions have KH = H = OH = 1. C, H, IW, O, OH and OW may be parameters.
  * ND-range: (tiles per row * OH, O/NR, N), work-groups of one item.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
@@ -40,6 +40,11 @@
 #define CLIP3_HI 0
 #define CLIP4_LO 0
 #define CLIP4_HI 0
+#define REACHES_OUT 1 /* some tile reaches out of the rows */
+#define LIES_INSIDE 1 /* some tile lies wholly inside them */
+#define DIRECT 0 /* 1: no pixel or channel of a tile is left out, and results go straight from the registers: where there are few products to each, */
+                 /* that way counts */
+#define TAIL 0 /* 1: O is no multiple of W */
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -57,10 +62,7 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #define TILES ((OW + TP - 1) / TP)
 #define CB (C / IB)
 #define SPAN ((TP - 1) * SW + (KW - 1) * DW + 1) /* input pixels of a row that a tile reads */
-/* Some tile lies wholly inside the rows; some tile reaches out of them. */
 #define LAST_OX (OW - TP)
-#define REACHES_OUT (PL > 0 || LAST_OX * SW - PL + SPAN > IW)
-#define LIES_INSIDE (TILES > 2 || !REACHES_OUT || (TILES == 2 && (PL <= 0 || LAST_OX * SW - PL + SPAN <= IW)))
 #if IB == 1
 #define PIXEL float
 #define GET(i, p) ((p)[i])
@@ -75,9 +77,6 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #else
 #define YX(oy, ox) oy, ox
 #endif
-
-/* Few products to a result: its way out counts, and goes straight from the registers. */
-#define DIRECT (C * KH * KW <= 1024 && OW % TP == 0 && O % NR == 0)
 
 /* Adds every tap of one input block. SRC: the block's row of tap 0, shifted to the tile; ROW: floats between the rows of
  * neighbouring taps. Without dilation a row's taps and channels follow each other in x as they do in wp: one loop. */
@@ -226,7 +225,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
             if (o + W <= O) {
                 CAT(STORE, W)(VLOAD(p * NV + v, tile), n, o, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
             }
-#if O % W != 0
+#if TAIL
             else
 #pragma unroll 1
                 for (uint j = 0; o + j < O && j < W; j++)
@@ -247,13 +246,10 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef CB
 #undef SPAN
 #undef LAST_OX
-#undef REACHES_OUT
-#undef LIES_INSIDE
 #undef PIXEL
 #undef GET
 #undef PUT
 #undef YX
-#undef DIRECT
 #undef RUNS
 #undef RUN
 #undef CHANNELS

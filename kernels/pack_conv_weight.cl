@@ -13,6 +13,7 @@
 #define TAPS 9 /* KH*KW */
 #define FLIP 0
 #define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
+#define SIZE_PARAMS /* O, C and TAPS may be parameters */
 #endif
 
 #if SRC == 0
@@ -31,7 +32,7 @@
 #define AT(o, c, t) (((size_t)(o) * C + (c)) * TAPS + (t))
 #endif
 
-__kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict wp)
+__kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict wp SIZE_PARAMS)
 {
     const uint ob = (uint)get_global_id(0);
     const uint c = (uint)get_global_id(1);

@@ -14,6 +14,9 @@
 #define S_BATCH 0
 #define KCHUNK 128 /* a multiple of 4 */
 #define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
+#define ROW_STEPS 0 /* 1: S_ROW is 1 */
+#define K_STEPS 1 /* 1: S_STEP is 1, and S_ROW is not */
+#define SIZE_PARAMS /* ROWS, K, S_ROW, S_STEP and S_BATCH may be parameters */
 #endif
 
 #if SRC == 0
@@ -33,7 +36,7 @@
 #define LOAD16(p) as_float16(convert_uint16(vload16(0, p)) << 16)
 #endif
 
-__kernel void KERNEL(const __global SRC_T *restrict src, __global float *restrict dst)
+__kernel void KERNEL(const __global SRC_T *restrict src, __global float *restrict dst SIZE_PARAMS)
 {
     const uint panel = (uint)get_global_id(0);
     const uint batch = (uint)get_global_id(2);
@@ -45,7 +48,7 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
     __global float *d = dst + ((size_t)batch * ((ROWS + P - 1) / P) + panel) * ((size_t)K * P);
     uint k = k0;
 
-#if S_STEP == 1 && S_ROW != 1
+#if K_STEPS
     /* Transposed in squares of four, four rows at a time: rows a power of two apart share their place in the first cache. */
     const uint k4 = k0 + (k1 - k0) / 4 * 4;
     uint r = 0;
@@ -77,7 +80,7 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
 #pragma unroll 1
     for (; k < k1; k++) {
         uint i = 0;
-#if S_ROW == 1
+#if ROW_STEPS
 #pragma unroll 1
         for (; i + 16 <= rows; i += 16)
             vstore16(LOAD16(s + (size_t)k * S_STEP + i), 0, d + (size_t)k * P + i);

@@ -1,6 +1,8 @@
-/* Loops that were unrolled into a graph: the steps share kernels, and joining their results takes any number of them. */
+/* Loops that were unrolled into a graph: the steps share kernels, and joining their results takes any number of them. Layers of different sizes share
+ * kernels too. */
 #include "session_check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static tern_device *open_device(void)
@@ -68,6 +70,49 @@ static void steps_share_kernels(void **state)
     tern_device_close(d);
 }
 
+/* n convolutions 1x1, each with twice the channels and half the pixels of the one before. */
+static tern_graph *pyramid(int n, bool alternate)
+{
+    tern_graph *g = NULL;
+    MUST(tern_graph_create(&g));
+    for (int i = 0; i < n; i++) {
+        char name[16];
+        const int64_t c = (int64_t)32 << i, extent = 56 >> i;
+        const tern_shape xs = {.rank = 4, .dim = {1, c, extent, extent}}, ws = {.rank = 4, .dim = {2 * c, c, 1, 1}}, bs = {.rank = 4, .dim = {1, 2 * c, 1, 1}};
+        tern_tensor *w = NULL, *b = NULL;
+        MUST(tern_tensor_create(TERN_F32, &ws, &w));
+        MUST(tern_tensor_create(TERN_F32, &bs, &b));
+        fill_random(w, (uint64_t)i + 1);
+        fill_random(b, (uint64_t)i + 50);
+        snprintf(name, sizeof name, "x%d", i);
+        tern_value x = tern__unary(g, "neg", tern_graph_input(g, name, TERN_F32, &xs, 0));
+        tern_value y = tern__add(g, tern_graph_op2(g, "conv", x, tern_graph_constant(g, w), NULL), tern_graph_constant(g, b));
+        snprintf(name, sizeof name, "y%d", i);
+        tern_graph_output(g, name, tern__unary(g, alternate && i % 2 ? "tanh" : "relu", y));
+        tern_tensor_destroy(w);
+        tern_tensor_destroy(b);
+    }
+    return g;
+}
+
+static void sizes_share_kernels(void **state)
+{
+    (void)state;
+    tern_device *d = NULL;
+    MUST(tern_device_open(&(tern_device_params){.family = "cpu"}, &d));
+    tern_graph *one = pyramid(1, false), *three = pyramid(3, false), *mixed = pyramid(3, true);
+    /* Only what goes to and comes from the blocked layout is made for its size: two kernels for each layer. */
+    const int shared = count_kernels(d, one) - 2;
+    assert_true(count_kernels(d, three) <= shared + 3 * 2);
+    assert_true(count_kernels(d, mixed) > count_kernels(d, three));
+    check_session(d, three, NULL, 2, 1e-4);
+    check_session(d, mixed, NULL, 2, 1e-4);
+    tern_graph_destroy(one);
+    tern_graph_destroy(three);
+    tern_graph_destroy(mixed);
+    tern_device_close(d);
+}
+
 static void steps_learn(void **state)
 {
     (void)state;
@@ -108,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_share_kernels),
+        cmocka_unit_test(sizes_share_kernels),
         cmocka_unit_test(steps_learn),
         cmocka_unit_test(many_inputs),
     };

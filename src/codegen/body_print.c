@@ -51,8 +51,8 @@ void tern__print_type(tern__str *out, tern_dtype t, int width)
         tern__str_addf(out, "%d", width);
 }
 
-/* The terms without the constant. */
-static void print_terms(const tern__body *b, tern__str *out, const tern__aff *a)
+/* The terms without the constant. marked: factors may become parameters. */
+static void print_terms(const tern__body *b, tern__str *out, const tern__aff *a, bool marked)
 {
     for (int i = 0; i < a->n; i++) {
         int64_t k = a->term[i].coef;
@@ -62,7 +62,7 @@ static void print_terms(const tern__body *b, tern__str *out, const tern__aff *a)
             tern__str_add(out, "0u - ");
         tern__str_add(out, b->var[a->term[i].var].name);
         if (k != 1 && k != -1)
-            tern__str_addf(out, " * %lldu", (long long)(k < 0 ? -k : k));
+            tern__str_addf(out, marked ? " * " TERN__MARK_SIZE "%lld" TERN__MARK_END : " * %lldu", (long long)(k < 0 ? -k : k));
     }
 }
 
@@ -73,13 +73,13 @@ void tern__print_aff(const tern__body *b, tern__str *out, const tern__aff *a)
         return;
     }
     tern__str_add(out, "(");
-    print_terms(b, out, a);
+    print_terms(b, out, a, false);
     if (a->c)
         tern__str_addf(out, " %c %lldu", a->c < 0 ? '-' : '+', (long long)(a->c < 0 ? -a->c : a->c));
     tern__str_add(out, ")");
 }
 
-/* Where a load reads. Its constant is marked: launches that differ in nothing else share a kernel. */
+/* Where a load reads or a store writes. Its numbers are marked: launches that differ in nothing else share a kernel. */
 static void print_address(const tern__body *b, tern__str *out, const tern__aff *a)
 {
     if (a->n == 0) {
@@ -87,7 +87,7 @@ static void print_address(const tern__body *b, tern__str *out, const tern__aff *
         return;
     }
     tern__str_add(out, "(");
-    print_terms(b, out, a);
+    print_terms(b, out, a, true);
     tern__str_addf(out, TERN__MARK_ADDED "%lld" TERN__MARK_END ")", (long long)a->c);
 }
 
@@ -352,7 +352,7 @@ static void print_store(const tern__body *b, tern__str *out, const tern__ins *s,
     int64_t k = width > 1 ? tern__aff_coef(&s->index, b->lane) : 1;
     if (width == 1 || k == 1) {
         tern__str_addf(out, "%*sST_%s_%d(h%d, ", indent, "", t, width, s->param);
-        tern__print_aff(b, out, &s->index);
+        print_address(b, out, &s->index);
         tern__str_addf(out, ", %s);\n", tern__str_text(&x));
     } else {
         tern__str_addf(out, "%*s{\n%*s    const ", indent, "", indent, "");
@@ -360,7 +360,7 @@ static void print_store(const tern__body *b, tern__str *out, const tern__ins *s,
         tern__str_addf(out, " w = %s;\n", tern__str_text(&x));
         for (int j = 0; j < width; j++) {
             tern__str_addf(out, "%*s    ST_%s_1(h%d, ", indent, "", t, s->param);
-            tern__print_aff(b, out, &s->index);
+            print_address(b, out, &s->index);
             tern__str_addf(out, " + %lldu, w.s%c);\n", (long long)(j * k), lane_digit[j]);
         }
         tern__str_addf(out, "%*s}\n", indent, "");

@@ -40,8 +40,8 @@ struct tern__kern {
     bool no_memory;              /* ... because host memory ran out */
     char name[80];
     struct tern__kern *shared_with; /* the kernel whose text is launched instead, NULL: its own */
-    int *offset_of;              /* per constant address in the text: the parameter that holds it, -1: written out; NULL: all are */
-    uint32_t offsets[12];        /* what this launch gives for those parameters */
+    int *offset_of;              /* per number in the text that may differ: the parameter that holds it, -1: written out; NULL: all are */
+    uint32_t offsets[16];        /* what this launch gives for those parameters */
     int n_offsets;
 };
 

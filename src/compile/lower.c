@@ -1,6 +1,7 @@
 /* From groups to kernels: the builders that implementations call, and the codegen path for groups without an anchor. */
 #include "compile/lower.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -116,6 +117,11 @@ void tern__kern_define(tern__kern *k, const char *name, const char *fmt, ...)
     va_end(ap);
     tern__str_add(&k->defines, "\n");
     tern__str_addf(&k->undefs, "#undef %s\n", name);
+}
+
+void tern__kern_size(tern__kern *k, const char *name, int64_t x)
+{
+    tern__kern_define(k, name, "((int)(" TERN__MARK_SIZE "%" PRId64 TERN__MARK_END "))", x);
 }
 
 static tern__kern_arg *new_arg(tern__kern *k)
@@ -264,24 +270,27 @@ tern__kern *tern__lower_pack(tern__lower *l, tern_value v, const char *key, size
 
 tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str *out)
 {
+    int mark = 0;
     tern__str_addf(out, "#line 1 \"%s\"\n#define KERNEL %s\n", k->name, k->name);
     if (!k->template_name) {
-        tern__kern_render(k, tern__str_text(&k->code), out);
+        tern__kern_render(k, tern__str_text(&k->code), &mark, out);
     } else {
-        tern__str_add(out, "#define HOOK_PARAMS ");
+        tern__str_add(out, k->n_offsets ? "#define SIZE_PARAMS " : "#define SIZE_PARAMS");
+        tern__kern_render(k, TERN__MARK_PARAMS, &mark, out);
+        tern__str_add(out, "\n#define HOOK_PARAMS ");
         tern__print_params(out, g, &k->params, NULL);
-        tern__kern_render(k, TERN__MARK_PARAMS, out);
+        tern__kern_render(k, TERN__MARK_PARAMS, &mark, out);
         tern__str_add(out, "\n#define HOOK_ARGS ");
         for (int i = 0; i < k->params.n; i++)
             tern__str_addf(out, "%sh%d", i ? ", " : "", i);
         for (int i = 0; i < k->n_offsets; i++)
             tern__str_addf(out, ", ho%d", i);
         tern__str_add(out, "\n");
-        tern__str_add(out, tern__str_text(&k->defines));
-        tern__kern_render(k, tern__str_text(&k->hooks), out);
+        tern__kern_render(k, tern__str_text(&k->defines), &mark, out);
+        tern__kern_render(k, tern__str_text(&k->hooks), &mark, out);
         TERN_TRY(tern__source_append(out, k->template_name));
         tern__str_add(out, tern__str_text(&k->undefs));
-        tern__str_add(out, "#undef HOOK_PARAMS\n#undef HOOK_ARGS\n");
+        tern__str_add(out, "#undef SIZE_PARAMS\n#undef HOOK_PARAMS\n#undef HOOK_ARGS\n");
     }
     tern__str_add(out, "#undef KERNEL\n");
     bool failed = out->failed || k->defines.failed || k->hooks.failed || k->undefs.failed || k->code.failed;

@@ -2,6 +2,8 @@
 #ifndef TERN_COMPILE_LOWER_H
 #define TERN_COMPILE_LOWER_H
 
+#include <stdint.h>
+
 #include "device/device.h"
 #include "exec/plan.h"
 #include "graph/graph.h"
@@ -52,6 +54,9 @@ bool tern__lower_is_wanted(const tern__lower *l, tern_value v);
  * Errors latch in the group; builders may be called on NULL. */
 tern__kern *tern__lower_kernel(tern__lower *l, const char *template_name);
 void tern__kern_define(tern__kern *k, const char *name, const char *fmt, ...) TERN_PRINTF(3, 4);
+/* Defines a number of up to 31 bits that the template only reads at run time, so not in #if or as an array's extent: where kernels differ in nothing else
+ * they become one, and NAME a parameter of it. A template without HOOK_PARAMS ends its parameters with SIZE_PARAMS, without a comma, for these. */
+void tern__kern_size(tern__kern *k, const char *name, int64_t x);
 /* Fixed parameters, in the template's order. A value used directly (no hook) must be materialised: plain or blocked memory. */
 void tern__kern_value(tern__kern *k, tern_value v);
 void tern__kern_slot(tern__kern *k, int slot, bool writes);

@@ -1,7 +1,8 @@
-/* Kernels that are the same but for where they read become one, launched many times: the steps of an unrolled loop, repeated blocks.
+/* Kernels that are the same but for where they read become one, launched many times: the steps of an unrolled loop, repeated blocks, layers of
+ * different sizes.
  *
- * Codegen writes what may differ as marks: a name's place, the constant part of an address, the end of a parameter list. Kernels whose text between
- * the marks is equal form a class. The first stands for all; constants that differ within the class become its last parameters. */
+ * Codegen writes what may differ as marks: a name's place, the numbers of an address, a template's sizes, the end of a parameter list. Kernels whose text
+ * between the marks is equal form a class. The first stands for all; numbers that differ within the class become its last parameters. */
 #include "compile/share.h"
 
 #include <string.h>
@@ -16,7 +17,6 @@ enum { MOST_OFFSETS = sizeof(((tern__kern *)0)->offsets) / sizeof(uint32_t) };
 /* Kernels of one text. */
 typedef struct class {
     tern__digest digest;
-    int64_t *constants;      /* of the member that came first */
     int n_constants;
     tern__kern *first;
     int n_members;
@@ -26,7 +26,7 @@ typedef struct class {
 
 static bool is_constant_mark(char ch)
 {
-    return ch == TERN__MARK_ADDED[0] || ch == TERN__MARK_ALONE[0];
+    return ch == TERN__MARK_ADDED[0] || ch == TERN__MARK_ALONE[0] || ch == TERN__MARK_SIZE[0];
 }
 
 /* Reads the number behind a mark at *s, which ends with a mark of its own, and steps past it. */
@@ -41,12 +41,12 @@ static int64_t read_constant(const char **s)
     return negative ? -x : x;
 }
 
-/* Appends text with the numbers left out and, if constants is given, collects them there. */
-static int skeleton(const char *s, tern__str *out, int64_t *constants)
+/* Appends text with the numbers left out and, if constants is given, collects them there, and in sizes which of them are some. n of either are there
+ * already; gives how many there are then. */
+static int skeleton(const char *s, tern__str *out, int64_t *constants, bool *sizes, int n)
 {
-    int n = 0;
     for (const char *plain = s;;) {
-        const size_t run = strcspn(plain, TERN__MARK_ADDED TERN__MARK_ALONE);
+        const size_t run = strcspn(plain, TERN__MARK_ADDED TERN__MARK_ALONE TERN__MARK_SIZE);
         if (out)
             tern__str_addn(out, plain, run);
         plain += run;
@@ -54,6 +54,8 @@ static int skeleton(const char *s, tern__str *out, int64_t *constants)
             return n;
         if (out)
             tern__str_addn(out, plain, 1);
+        if (sizes)
+            sizes[n] = *plain == TERN__MARK_SIZE[0];
         const int64_t x = read_constant(&plain);
         if (constants)
             constants[n] = x;
@@ -61,25 +63,31 @@ static int skeleton(const char *s, tern__str *out, int64_t *constants)
     }
 }
 
+/* What codegen wrote, beside defines. */
+static const char *body_of(const tern__kern *k)
+{
+    return tern__str_text(k->template_name ? &k->hooks : &k->code);
+}
+
 /* Everything that makes a kernel what it is, but for its name and constants. */
 static tern_status describe(const tern__kern *k, const tern_graph *g, tern__str *text, int64_t **constants, int *n)
 {
-    const char *body = tern__str_text(k->template_name ? &k->hooks : &k->code);
-    *n = skeleton(body, NULL, NULL);
+    const char *defines = tern__str_text(&k->defines), *body = body_of(k);
+    *n = skeleton(body, NULL, NULL, NULL, skeleton(defines, NULL, NULL, NULL, 0));
     *constants = tern__alloc_array((size_t)*n + 1, sizeof **constants);
     tern__str_clear(text);
     tern__str_addf(text, "%s\n", k->template_name ? k->template_name : "");
     tern__print_params(text, g, &k->params, NULL);
-    tern__str_addf(text, "\n%s\n", tern__str_text(&k->defines));
+    tern__str_add(text, "\n");
     if (*constants)
-        skeleton(body, text, *constants);
+        skeleton(body, text, *constants, NULL, skeleton(defines, text, *constants, NULL, 0));
     return *constants && !text->failed && !k->hooks.failed && !k->code.failed ? TERN_OK : tern__fail(TERN_E_NOMEM, "compile: a kernel's description");
 }
 
-void tern__kern_render(const tern__kern *k, const char *s, tern__str *out)
+void tern__kern_render(const tern__kern *k, const char *s, int *mark, tern__str *out)
 {
-    for (int mark = 0;;) {
-        const size_t run = strcspn(s, TERN__MARK_ADDED TERN__MARK_ALONE TERN__MARK_NAME TERN__MARK_PARAMS);
+    for (;;) {
+        const size_t run = strcspn(s, TERN__MARK_ADDED TERN__MARK_ALONE TERN__MARK_SIZE TERN__MARK_NAME TERN__MARK_PARAMS);
         tern__str_addn(out, s, run);
         s += run;
         if (!*s)
@@ -94,11 +102,11 @@ void tern__kern_render(const tern__kern *k, const char *s, tern__str *out)
             continue;
         }
         const int64_t x = read_constant(&s);
-        const int offset = k->offset_of ? k->offset_of[mark] : -1;
-        mark++;
+        const int offset = k->offset_of ? k->offset_of[*mark] : -1;
+        ++*mark;
         if (offset >= 0)
             tern__str_addf(out, "%sho%d", ch == TERN__MARK_ADDED[0] ? " + " : "", offset);
-        else if (ch == TERN__MARK_ALONE[0])
+        else if (ch != TERN__MARK_ADDED[0])
             tern__str_addf(out, "%uu", (unsigned)x);
         else if (x)
             tern__str_addf(out, " %c %lldu", x < 0 ? '-' : '+', (long long)(x < 0 ? -x : x));
@@ -123,7 +131,7 @@ static bool same_range(const tern__kern *a, const tern__kern *b)
 }
 
 /* The class of a digest, made if there is none; -1: no memory. */
-static int find_class(classes *l, tern__digest d, tern__kern *k, int64_t *constants, int n_constants)
+static int find_class(classes *l, tern__digest d, tern__kern *k, int n_constants)
 {
     int at = (int)(d.lo & (uint64_t)(l->table_size - 1));
     for (; l->table[at]; at = (at + 1) & (l->table_size - 1)) {
@@ -133,7 +141,7 @@ static int find_class(classes *l, tern__digest d, tern__kern *k, int64_t *consta
     }
     if (!TERN_GROW(l->items, l->n, l->cap))
         return -1;
-    l->items[l->n] = (class){.digest = d, .constants = constants, .n_constants = n_constants, .first = k};
+    l->items[l->n] = (class){.digest = d, .n_constants = n_constants, .first = k};
     l->table[at] = ++l->n;
     return l->n - 1;
 }
@@ -147,7 +155,7 @@ static tern_status sort_into_classes(classes *l, const tern_graph *g)
         st = describe(l->kerns[i], g, &text, &l->constants[i], &n);
         if (st != TERN_OK)
             break;
-        l->of[i] = find_class(l, tern__hash(tern__str_text(&text), text.len), l->kerns[i], l->constants[i], n);
+        l->of[i] = find_class(l, tern__hash(tern__str_text(&text), text.len), l->kerns[i], n);
         if (l->of[i] < 0)
             st = tern__fail(TERN_E_NOMEM, "compile: classes of kernels");
         else
@@ -168,41 +176,92 @@ static bool move_together(const classes *l, const int *members, int n_members, i
     return true;
 }
 
-/* Which of the class's constants become parameters: those that differ from the first member's in some other. */
-static tern_status choose_offsets(const classes *l, int c, const int *members, int n_members)
+/* Which of n constants become parameters: those that differ from the first member's in some other. Gives how many parameters that makes, and in
+ * source a constant of each; -1: too many. */
+static int choose_offsets(const classes *l, const int *members, int n_members, int n_constants, int *offset_of, int source[MOST_OFFSETS])
 {
-    class *k = &l->items[c];
-    int *offset_of = tern__alloc_array((size_t)k->n_constants + 1, sizeof *offset_of);
-    int source[MOST_OFFSETS], n = 0;
-    if (!offset_of)
-        return tern__fail(TERN_E_NOMEM, "compile: %d addresses", k->n_constants);
-    for (int m = 0; m < k->n_constants; m++) {
+    const int64_t *first = l->constants[members[0]];
+    int n = 0;
+    for (int m = 0; m < n_constants; m++) {
         bool differs = false;
         offset_of[m] = -1;
         for (int i = 0; i < n_members && !differs; i++)
-            differs = l->constants[members[i]][m] != k->constants[m];
+            differs = l->constants[members[i]][m] != first[m];
         for (int o = 0; o < n && differs && offset_of[m] < 0; o++)
             offset_of[m] = move_together(l, members, n_members, m, source[o]) ? o : -1;
         if (!differs || offset_of[m] >= 0)
             continue;
-        if (n == MOST_OFFSETS) {
-            tern__free(offset_of);
-            return TERN_OK; /* every member stays its own kernel */
-        }
+        if (n == MOST_OFFSETS)
+            return -1;
         source[n] = m;
         offset_of[m] = n++;
     }
-    k->first->offset_of = offset_of;
-    k->first->n_offsets = n;
+    return n;
+}
+
+/* Makes the first member stand for all; *shared is false where too much differs. */
+static tern_status share_all(const classes *l, const int *members, int n_members, int n_constants, bool *shared)
+{
+    int source[MOST_OFFSETS];
+    int *offset_of = tern__alloc_array((size_t)n_constants + 1, sizeof *offset_of);
+    if (!offset_of)
+        return tern__fail(TERN_E_NOMEM, "compile: %d addresses", n_constants);
+    const int n = choose_offsets(l, members, n_members, n_constants, offset_of, source);
+    *shared = n >= 0;
+    if (!*shared) {
+        tern__free(offset_of);
+        return TERN_OK;
+    }
+    tern__kern *first = l->kerns[members[0]];
     for (int i = 0; i < n_members; i++) {
         tern__kern *to = l->kerns[members[i]];
-        to->shared_with = k->first;
+        to->shared_with = i ? first : NULL;
         to->n_offsets = n;
         for (int o = 0; o < n; o++)
             to->offsets[o] = (uint32_t)l->constants[members[i]][source[o]];
     }
-    k->first->shared_with = NULL;
+    first->offset_of = offset_of;
     return TERN_OK;
+}
+
+/* Puts the members with the first one's sizes in front and gives their number. */
+static int same_sizes(const classes *l, int *members, int n_members, int n_constants, const bool *sizes)
+{
+    int n = 1;
+    for (int i = 1; i < n_members; i++) {
+        bool same = true;
+        for (int m = 0; m < n_constants && same; m++)
+            same = !sizes[m] || l->constants[members[i]][m] == l->constants[members[0]][m];
+        if (!same)
+            continue;
+        const int swap = members[n];
+        members[n++] = members[i];
+        members[i] = swap;
+    }
+    return n;
+}
+
+/* The whole class becomes one kernel, or if too much differs, those of its members that have the same sizes. */
+static tern_status share_class(const classes *l, const class *c, int *members, int n_members)
+{
+    bool shared, *sizes;
+    TERN_TRY(share_all(l, members, n_members, c->n_constants, &shared));
+    if (shared)
+        return TERN_OK;
+    sizes = tern__alloc_array((size_t)c->n_constants + 1, sizeof *sizes);
+    if (!sizes)
+        return tern__fail(TERN_E_NOMEM, "compile: %d addresses", c->n_constants);
+    skeleton(body_of(c->first), NULL, NULL, sizes, skeleton(tern__str_text(&c->first->defines), NULL, NULL, sizes, 0));
+    tern_status st = TERN_OK;
+    while (n_members > 1 && st == TERN_OK) {
+        const int n = same_sizes(l, members, n_members, c->n_constants, sizes);
+        if (n > 1)
+            st = share_all(l, members, n, c->n_constants, &shared);
+        members += n;
+        n_members -= n;
+    }
+    tern__free(sizes);
+    return st;
 }
 
 static tern_status share_members(const classes *l)
@@ -219,7 +278,7 @@ static tern_status share_members(const classes *l)
         for (int i = head[c]; i; i = next[i - 1])
             members[n++] = i - 1;
         if (n > 1)
-            st = choose_offsets(l, c, members, n);
+            st = share_class(l, &l->items[c], members, n);
     }
     tern__free(members);
     tern__free(next);

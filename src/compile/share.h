@@ -1,4 +1,4 @@
-/* One kernel for launches that differ only in where they read. */
+/* One kernel for launches that differ only in where they read and write, and in sizes. */
 #ifndef TERN_COMPILE_SHARE_H
 #define TERN_COMPILE_SHARE_H
 
@@ -7,7 +7,7 @@
 
 /* Sets shared_with and the offsets of the kernels that another one of the same text stands for. After lowering, before printing. */
 tern_status tern__share_kernels(tern__compile *c);
-/* Appends text with the marks resolved for kernel k. */
-void tern__kern_render(const tern__kern *k, const char *text, tern__str *out);
+/* Appends text with the marks resolved for kernel k. *mark counts the numbers met: 0 at the start of a template's defines or a fused kernel's code. */
+void tern__kern_render(const tern__kern *k, const char *text, int *mark, tern__str *out);
 
 #endif

@@ -186,9 +186,9 @@ static tern_status pack(tern__lower *l, const struct direct *d, int *slot)
         return TERN_OK;
     tern__cpu_define(k, "NR", nr);
     tern__cpu_define(k, "IB", d->block);
-    tern__cpu_define(k, "O", d->o);
-    tern__cpu_define(k, "C", d->c);
-    tern__cpu_define(k, "TAPS", taps);
+    tern__kern_size(k, "O", d->o);
+    tern__kern_size(k, "C", d->c);
+    tern__kern_size(k, "TAPS", taps);
     tern__cpu_define(k, "FLIP", d->flip);
     tern__cpu_define(k, "SRC", 0);
     tern__kern_value(k, d->w);
@@ -197,14 +197,28 @@ static tern_status pack(tern__lower *l, const struct direct *d, int *slot)
     return TERN_OK;
 }
 
+/* What the kernel's code depends on beyond the tile. */
+static void define_shape(tern__kern *k, const struct direct *d)
+{
+    const int64_t tiles = tern__div_up(d->ow, d->tp), span = (d->tp - 1) * d->sw + (d->kw - 1) * d->dw + 1;
+    const bool left = d->pl > 0, right = (d->ow - d->tp) * d->sw - d->pl + span > d->iw;
+    tern__cpu_define(k, "REACHES_OUT", left || right);
+    tern__cpu_define(k, "LIES_INSIDE", tiles > 2 || (tiles == 2 && !(left && right)) || !(left || right));
+    tern__cpu_define(k, "DIRECT", d->c * d->kh * d->kw <= 1024 && d->ow % d->tp == 0 && d->o % ((int64_t)d->nv * d->width) == 0);
+    tern__cpu_define(k, "TAIL", d->o % d->width != 0);
+}
+
 static void define_sizes(tern__kern *k, const struct direct *d)
 {
     const struct { const char *name; int64_t x; } all[] = {
-        {"W", d->width}, {"TP", d->tp}, {"NV", d->nv}, {"IB", d->block}, {"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"O", d->o},
-        {"OH", d->oh}, {"OW", d->ow}, {"KH", d->kh}, {"KW", d->kw}, {"SH", d->sh}, {"SW", d->sw}, {"DH", d->dh}, {"DW", d->dw},
-        {"PT", d->pt}, {"PL", d->pl}, {"FLAT", d->flat}};
+        {"W", d->width}, {"TP", d->tp}, {"NV", d->nv}, {"IB", d->block}, {"KH", d->kh}, {"KW", d->kw}, {"SH", d->sh}, {"SW", d->sw},
+        {"DH", d->dh}, {"DW", d->dw}, {"PT", d->pt}, {"PL", d->pl}, {"FLAT", d->flat}};
     for (size_t i = 0; i < TERN_COUNT(all); i++)
         tern__cpu_define(k, all[i].name, all[i].x);
+    const struct { const char *name; int64_t x; } sizes[] = {{"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"O", d->o}, {"OH", d->oh}, {"OW", d->ow}};
+    for (size_t i = 0; i < TERN_COUNT(sizes); i++)
+        tern__kern_size(k, sizes[i].name, sizes[i].x);
+    define_shape(k, d);
     tern__cpu_define(k, "CLIPS", d->n_clips);
     for (int i = 0; i < MAX_CLIPS; i++) {
         char name[16];

@@ -129,11 +129,13 @@ static void pack(tern__lower *l, const struct gemm *g, const struct operand *o, 
     if (!k)
         return;
     tern__cpu_define(k, "P", p);
-    tern__cpu_define(k, "ROWS", o->rows);
-    tern__cpu_define(k, "K", g->k);
-    tern__cpu_define(k, "S_ROW", o->row);
-    tern__cpu_define(k, "S_STEP", o->step);
-    tern__cpu_define(k, "S_BATCH", o->batch);
+    tern__kern_size(k, "ROWS", o->rows);
+    tern__kern_size(k, "K", g->k);
+    tern__kern_size(k, "S_ROW", o->row);
+    tern__kern_size(k, "S_STEP", o->step);
+    tern__kern_size(k, "S_BATCH", o->batch);
+    tern__cpu_define(k, "ROW_STEPS", o->row == 1);
+    tern__cpu_define(k, "K_STEPS", o->step == 1 && o->row != 1);
     tern__cpu_define(k, "KCHUNK", PACK_CHUNK);
     tern__cpu_define(k, "SRC", tern__cpu_source(tern__lower_type(l, o->v)->dtype));
     tern__kern_value(k, o->v);
