@@ -21,8 +21,8 @@ REST_S = 0.1  # lets the thread pool that just worked go to sleep
 class Side:
     """One measured program, started when it is first needed."""
 
-    def __init__(self, name, command):
-        self.name, self.command, self.process = name, command, None
+    def __init__(self, name, command, arguments=()):
+        self.name, self.command, self.arguments, self.process = name, command, [*arguments], None
         try:
             out = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=120, check=True)
             self.version, self.missing = out.stdout.strip(), None
@@ -32,7 +32,7 @@ class Side:
 
     def seconds(self, case, size, repeats):
         if self.process is None:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.process = subprocess.Popen([*self.command, *self.arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.process.stdin.write(f"{case} {size} {repeats}\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline().strip()
@@ -40,6 +40,13 @@ class Side:
             sys.exit(f"bench: {self.name} has no answer for {case} {size}")
         time.sleep(REST_S)
         return float(line)
+
+    def start(self, options, env=None):
+        """What a process of its own says of loading and running once, or the reason why it cannot."""
+        out = subprocess.run([*self.command, "--start", *options], env=env, capture_output=True, text=True)
+        if out.returncode:
+            return None, (out.stderr.strip().splitlines() or [f"exit {out.returncode}"])[-1]
+        return json.loads(out.stdout), None
 
     def stop(self):
         if self.process is not None:
@@ -66,13 +73,44 @@ def ready_times(tern, turns):
     for kind in ("train", "infer"):
         cold, warm = [], []
         for _ in range(max(1, turns // 3)):
-            with tempfile.TemporaryDirectory() as cache:
-                env = dict(os.environ, TERN_CACHE_DIR=cache + "/tern", POCL_CACHE_DIR=cache + "/driver")
+            with Caches() as env:
                 for i in range(4):
                     out = subprocess.run([*tern.command, "--ready", kind], env=env, capture_output=True, text=True, check=True)
                     (warm if i else cold).append(json.loads(out.stdout))
-        result[kind] = {when: {k: statistics.median(r[k] for r in runs) for k in runs[0]} for when, runs in (("cold", cold), ("warm", warm))}
+        result[kind] = {"cold": medians(cold), "warm": medians(warm)}
     return result
+
+
+class Caches:
+    """Folders for the caches of Tern and its driver, empty at first, for one side's processes."""
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        return dict(os.environ, TERN_CACHE_DIR=self.folder.name + "/tern", POCL_CACHE_DIR=self.folder.name + "/driver")
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+
+def medians(runs):
+    return {k: statistics.median(r[k] for r in runs) for k in runs[0]}
+
+
+def model_starts(tern, peer, options, rounds):
+    """Each round: Tern with empty caches, the peer, Tern with what the first left. Gives medians by kind, and why a side is missing."""
+    seen, missing = {"cold": [], "warm": [], "peer": []}, {}
+    for _ in range(rounds):
+        with Caches() as env:
+            for kind, side in (("cold", tern), ("peer", peer), ("warm", tern)):
+                if side.missing or side.name in missing:
+                    continue
+                figures, why = side.start(options, env if side is tern else None)
+                if why:
+                    missing[side.name] = why
+                else:
+                    seen[kind].append(figures)
+                time.sleep(REST_S)
+    return {kind: medians(runs) for kind, runs in seen.items() if runs}, missing
 
 
 def machine():
@@ -87,6 +125,30 @@ def machine():
     return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "system": f"{platform.system()} {platform.release()}"}
 
 
+def print_table(table, markdown):
+    if markdown:
+        table.insert(1, ("---",) * len(table[0]))
+        print("\n".join("| " + " | ".join(line) + " |" for line in table))
+        return
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    for line in table:
+        print("  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip())
+
+
+def model_table(models):
+    """All that is known of each model's start, Tern / ONNX Runtime."""
+    table = [("model (file)", "load, ms", "first run, ms: empty caches", "warm caches", "run, ms", "peak memory loading, MB", "at all")]
+    for name, d in models:
+        cold, warm, peer = (d["starts"].get(k) for k in ("cold", "warm", "peer"))
+
+        def pair(key, scale, form):
+            return f"{scale * warm[key]:{form}} / " + (f"{scale * peer[key]:{form}}" if peer else "-")
+        table.append((f"{name} ({d['file_mb']:.1f} MB)", pair("load_s", 1e3, ".1f"), f"{1e3 * cold['first_run_s']:.0f}", pair("first_run_s", 1e3, ".1f"),
+                      f"{1e3 * d['tern_run_s']:.2f} / " + (f"{1e3 * d['peer_run_s']:.2f}" if d["peer_run_s"] else "-"),
+                      pair("load_peak_mb", 1, ".0f"), pair("peak_mb", 1, ".0f")))
+    return table
+
+
 class Report:
     def __init__(self):
         self.rows, self.details = [], {}
@@ -95,16 +157,13 @@ class Report:
         self.rows.append({"work": work, "tern": tern, "peer": peer, "ratio": ratio, "goal": goal, "reached": good})
 
     def print(self, markdown):
-        heads = ("work", "Tern", "beside", "ratio", "goal", "")
-        table = [heads] + [(r["work"], r["tern"], r["peer"], "" if r["ratio"] is None else f"{r['ratio']:.2f}", r["goal"],
-                            {True: "reached", False: "not reached", None: ""}[r["reached"]]) for r in self.rows]
-        if markdown:
-            table.insert(1, ("---",) * len(heads))
-            print("\n".join("| " + " | ".join(line) + " |" for line in table))
-            return
-        widths = [max(len(line[i]) for line in table) for i in range(len(heads))]
-        for line in table:
-            print("  ".join(cell.ljust(w) for cell, w in zip(line, widths)).rstrip())
+        print_table([("work", "Tern", "beside", "ratio", "goal", "")] + [
+            (r["work"], r["tern"], r["peer"], "" if r["ratio"] is None else f"{r['ratio']:.2f}", r["goal"],
+             {True: "reached", False: "not reached", None: ""}[r["reached"]]) for r in self.rows], markdown)
+        models = [(k.removeprefix("model_"), d) for k, d in self.details.items() if k.startswith("model_") and "tern_run_s" in d]
+        if models:
+            print()
+            print_table(model_table(models), markdown)
 
 
 def measure_sgemm(report, tern, peer, turns):
@@ -161,32 +220,94 @@ def measure_ready(report, tern, turns):
                    "< 100 ms", warm < 0.1)
 
 
+def onnxruntime_side(build):
+    """With the Python that tools/bench --install-peers has made for it, or with any that has it."""
+    for python in (str(build / "python/bin/python"), sys.executable, "python3"):
+        side = Side("ONNX Runtime", [python, str(HERE / "benchmarks/onnxruntime_models.py")])
+        if not side.missing:
+            break
+    return side
+
+
+# Speed beside the peer that these models should have; others: as fast.
+MODEL_GOALS = {"vgg16": 1.8, "resnet50": 1.25, "mobilenetv2": 1.1}
+
+
+def model_rows(report, name, figures, ratio):
+    """A model's lines of the table; figures as in the JSON."""
+    starts, peer = figures["starts"], figures["starts"].get("peer")
+    beside = (lambda f: f"ONNX Runtime {f(peer)}") if peer else (lambda f: "ONNX Runtime missing")
+    goal = MODEL_GOALS.get(name, 1.0)
+    report.row(f"{name}, run", f"{1e3 * figures['tern_run_s']:.2f} ms", beside(lambda _: f"{1e3 * figures['peer_run_s']:.2f}"), ratio, f">= {goal:.2f}",
+               ratio and ratio >= goal)
+    first = lambda s: s["load_s"] + s["first_run_s"]
+    for kind, words in (("warm", "warm caches"), ("cold", "empty caches")):
+        report.row(f"{name}, file to first result, {words}", f"{1e3 * first(starts[kind]):.0f} ms", beside(lambda s: f"{1e3 * first(s):.0f}"),
+                   first(peer) / first(starts[kind]) if peer else None, "", None)
+    for key, words in (("load_peak_mb", "loading"), ("peak_mb", "at all")):
+        mine = starts["warm"][key]
+        report.row(f"{name}, peak memory {words}", f"{mine:.0f} MB", beside(lambda s: f"{s[key]:.0f}"), mine / peer[key] if peer else None, "<= 1.00",
+                   peer and mine <= peer[key])
+
+
+def measure_models(report, args, tern, peer):
+    options = [word for o in ("dim", "fill") for x in getattr(args, o) for word in (f"--{o}", x)]
+    paths = [p for folder in args.models for p in ([folder] if folder.is_file() else sorted(folder.glob("*.onnx")))]
+    for side in (tern, peer):
+        side.arguments = options + [str(p) for p in paths]
+    for i, path in enumerate(paths):
+        print(f"  {path.name} ...", file=sys.stderr)
+        starts, missing = model_starts(tern, peer, [*options, str(path)], max(1, args.turns // 3))
+        for name, why in missing.items():
+            print(f"  {name}: {why}", file=sys.stderr)
+        report.details[f"model_{path.stem}"] = figures = {"file_mb": path.stat().st_size / 1e6, "starts": starts, "missing": missing}
+        if "warm" not in starts:
+            continue
+        mine, theirs = starts["warm"]["magnitude"], starts.get("peer", starts["warm"])["magnitude"]
+        if abs(mine - theirs) > 1e-3 * abs(theirs):
+            print(f"  the results differ: {mine:g} on average, ONNX Runtime has {theirs:g}", file=sys.stderr)
+        run_s = [starts[k]["second_run_s"] for k in ("warm", "peer") if k in starts]
+        repeats = max(1, min(200, int(0.2 / max(run_s))))
+        entries = [(side, "model", i, repeats) for side, kind in ((tern, "warm"), (peer, "peer")) if kind in starts]
+        figures["tern_run_s"], *others = duel(args.turns, *entries)
+        figures["peer_run_s"] = others[0] if others else None
+        figures["ratio"] = others[0] / figures["tern_run_s"] if others else None
+        model_rows(report, path.stem, figures, figures["ratio"])
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    parser.add_argument("--only", choices=("sgemm", "conv", "train", "plan", "ready"), help="measure only this")
+    parser.add_argument("--only", choices=("sgemm", "conv", "train", "plan", "ready", "models"), help="measure only this")
     parser.add_argument("--turns", type=int, default=9, help="interleaved repetitions (default 9)")
+    parser.add_argument("--models", type=pathlib.Path, action="append", default=[], metavar="DIR|FILE", help="also measure these ONNX models")
+    parser.add_argument("--dim", action="append", default=[], metavar="NAME=N", help="extent of the models' dimension NAME (default 1)")
+    parser.add_argument("--fill", action="append", default=[], metavar="NAME=X", help="elements of the models' input NAME (default random)")
     args = parser.parse_args()
     threads = str(min(2, len(os.sched_getaffinity(0))))
-    os.environ.update(OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads)
+    os.environ.update(OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, POCL_MAX_PTHREAD_COUNT=threads)
     programs = args.build / "tools/benchmarks"
     sides = {"tern": Side("Tern", [str(programs / "bench_tern")]), "openblas": Side("OpenBLAS", [str(programs / "bench_openblas")]),
              "onednn": Side("oneDNN", [str(programs / "bench_onednn")]),
-             "pytorch": Side("PyTorch", [sys.executable, str(HERE / "benchmarks/torch_train.py")])}
+             "pytorch": Side("PyTorch", [sys.executable, str(HERE / "benchmarks/torch_train.py")]),
+             "tern_models": Side("Tern", [str(programs / "bench_models")]), "onnxruntime": onnxruntime_side(args.build)}
     tern = sides["tern"]
     if tern.missing:
         sys.exit(f"bench: {tern.missing}")
-    for side in sides.values():
+    for key, side in sides.items():
+        if key == "tern_models" or (key == "onnxruntime" and not args.models):
+            continue
         print(f"{side.name}: {side.version or 'missing: ' + side.missing}", file=sys.stderr)
     report = Report()
     steps = {"sgemm": lambda: measure_sgemm(report, tern, sides["openblas"], args.turns),
              "conv": lambda: measure_conv(report, tern, sides["onednn"], args.turns),
              "train": lambda: measure_train(report, tern, sides["pytorch"], args.turns),
-             "plan": lambda: measure_plan(report, tern), "ready": lambda: measure_ready(report, tern, args.turns)}
+             "plan": lambda: measure_plan(report, tern), "ready": lambda: measure_ready(report, tern, args.turns),
+             "models": lambda: measure_models(report, args, sides["tern_models"], sides["onnxruntime"])}
     for name, step in steps.items():
-        if args.only in (None, name):
+        if args.only in (None, name) and (name != "models" or args.models):
             print(f"measuring {name} ...", file=sys.stderr)
             step()
     for side in sides.values():
