@@ -250,6 +250,11 @@ expect 0 'wrote back.onnx' convert relu.tern back.onnx
 expect 0 'y f32\[2,3\]' run back.onnx --in x=x.npy --out results --repeat 1
 check 'npy("results/y.npy") == [11, 20, 33, 10, 25, 30]'
 expect 0 'bytes a run' plan relu.onnx --dim d1=2
+expect 0 '^model relu.onnx .*fused' bench relu.onnx --in x=random:5,3 --repeat 2
+expect 0 '^model nonzero.onnx .* - .*over the host' bench nonzero.onnx --repeat 2 --html bench.html
+expect 2 'no input for --in y=random' bench relu.onnx --in y=random
+expect 2 'called "rows"' bench relu.onnx --dim rows=3
+expect 1 'Frobnicate' bench missing.onnx
 expect 1 'Frobnicate' plan missing.onnx
 expect 1 'nonzero.onnx' plan nonzero.onnx
 expect 1 'Frobnicate' convert missing.onnx missing.tern

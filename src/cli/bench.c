@@ -15,6 +15,7 @@ typedef struct job {
     const char *dtype, *html;
     bool json, compare;
     cli_dims dims;
+    cli_list in;
     bench_problem *problem;
     int n;
 } job;
@@ -39,9 +40,8 @@ static int add_model(job *j, const char *path)
     const char *slash = strrchr(path, '/');
     *p = (bench_problem){.kind = BENCH_MODEL};
     snprintf(p->text, sizeof p->text, "model %.300s", slash ? slash + 1 : path);
-    int code = cli_load_graph("bench", path, &(cli_graph_params){.dims = &j->dims}, &p->graph);
-    j->n += code == CLI_OK;
-    return code;
+    j->n++;
+    return bench_model_open(path, &j->dims, &j->in, p);
 }
 
 /* Those of one kind, or of all for NULL. */
@@ -147,13 +147,15 @@ static void json_result(cli_json *w, const bench_set *s, const bench_result *r, 
         json_int(w, "samples", r->samples);
         json_int(w, "runs_in_sample", r->runs);
         json_real(w, "ready_ms", r->ready_ms);
-        json_real(w, "gflops", x.gflops);
-        json_real(w, "gbytes_per_s", x.gbytes_per_s);
-        json_real(w, "intensity", x.intensity);
-        json_real(w, "share_of_compute_peak", x.of_compute);
-        json_real(w, "share_of_memory_peak", x.of_memory);
-        json_real(w, "share_of_roof", x.of_roof);
-        json_text(w, "bound", x.memory_bound ? "memory" : "compute");
+        if (x.known) {
+            json_real(w, "gflops", x.gflops);
+            json_real(w, "gbytes_per_s", x.gbytes_per_s);
+            json_real(w, "intensity", x.intensity);
+            json_real(w, "share_of_compute_peak", x.of_compute);
+            json_real(w, "share_of_memory_peak", x.of_memory);
+            json_real(w, "share_of_roof", x.of_roof);
+            json_text(w, "bound", x.memory_bound ? "memory" : "compute");
+        }
         json_text(w, "impl", r->impl);
         json_text(w, "kernel", r->kernel);
         json_int(w, "groups", r->n_groups);
@@ -309,7 +311,8 @@ static const char about[] =
     "eltwise[:OP]  shapes of the operands, such as eltwise:add 16x64x56x56:64x1x1 (default relu).\n"
     "reduce[:sum|mean|prod|max|min|l1|l2]  from one shape to another, such as 512x1024:512x1, or over the last axis.\n"
     "norm[:layer|rms|batch|instance|groupN], softmax[:AXIS]  a shape; over the last axis if AXIS is left out.\n"
-    "MODEL  a .tern or .onnx file, as one graph.\n\n"
+    "MODEL  a .tern or .onnx file, as one graph. One that has none, because branches or shapes depend on data, is timed from host tensors to host tensors, "
+    "and nothing of it is counted.\n\n"
     "What is timed: runs of a session made for the one problem, weights packed and operands in device memory before, results left there. After a run that is not "
     "counted as many as last 2 ms are enqueued one after another, with one wait at the end, and divided: one sample; problems take turns. GFLOPS count "
     "multiplications and additions by the textbook, whatever the kernel really does, so that a fast algorithm may pass 100 %. GB/s count every operand and result "
@@ -332,6 +335,7 @@ int cli_bench(const cli *c, int argc, char **argv)
         {"disable", CLI_TEXT, &j.params.disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
         CLI_OPT_EXACT(&j.params.exact),
         CLI_OPT_DIM(&dims),
+        {"in", CLI_LIST, &j.in, "NAME=SOURCE", "What an input of the ONNX models gets, as for tern run; random numbers where nothing is said. May be repeated.", 0, 0},
         CLI_OPT_JSON(&j.json),
         CLI_OPT_DEVICE(&device),
         {0},
@@ -348,7 +352,7 @@ int cli_bench(const cli *c, int argc, char **argv)
     if (code == CLI_OK)
         code = run(c, &j, device, n_plain, argv);
     for (int i = 0; i < j.n; i++)
-        tern_graph_destroy(j.problem[i].graph);
+        bench_model_close(&j.problem[i]);
     free(j.problem);
     cli_dims_finish(&j.dims);
     return code;

@@ -23,7 +23,8 @@ typedef struct bench_problem {
     tern_shape shape[3];  /* the rest: operands; REDUCE: operand and result */
     int n_shapes;
     int64_t number;       /* SOFTMAX: the axis; NORM: groups */
-    tern_graph *graph;    /* MODEL: borrowed */
+    tern_graph *graph;    /* MODEL: this, or */
+    struct bench_runner *runner; /* if it has no single graph */
     double bytes;         /* of all operands and results; set by bench_check */
 } bench_problem;
 
@@ -45,6 +46,21 @@ const bench_default *bench_defaults(int *n);
 tern_status bench_graph(const bench_problem *p, tern_dtype dtype, tern_graph **out);
 /* Whether Tern's ops accept the problem; counts its bytes. Draws nothing. Not for models. */
 tern_status bench_check(bench_problem *p, tern_dtype dtype);
+
+/* --- bench_model.c --- */
+
+/* A model whose control or shapes depend on data: it runs from host tensors to host tensors. */
+typedef struct bench_runner {
+    tern_onnx *model;
+    tern_onnx_value *in, *out;
+    int n_in;
+} bench_runner;
+
+/* Sets graph or runner. CLI_OK or the exit code, message printed; bench_model_close is for every problem. */
+int bench_model_open(const char *path, const cli_dims *dims, const cli_list *in, bench_problem *p);
+void bench_model_close(bench_problem *p);
+/* Empties what the last run gave. */
+void bench_runner_clear(bench_runner *r);
 
 /* --- Results --- */
 
@@ -86,6 +102,7 @@ typedef struct bench_rates {
     double gflops, gbytes_per_s, intensity; /* operations a byte */
     double of_compute, of_memory, of_roof;  /* roof: the lower of the two peaks at this intensity */
     bool memory_bound;
+    bool known;           /* operations or bytes were counted; else there is only a time */
 } bench_rates;
 bench_rates bench_rate(const bench_set *s, const bench_result *r);
 const char *bench_time(double us, char buf[24]); /* "12.3 us" */

@@ -300,9 +300,23 @@ static void write_failure(FILE *to, const bench_result *r, int columns)
     fputs("</td>", to);
 }
 
-static void write_single_row(FILE *to, const bench_set *s, const bench_row *row)
+/* Five cells. */
+static void write_rates(FILE *to, const bench_rates *x)
 {
     char a[24], b[24];
+    if (!x->known) {
+        fputs("<td class=\"num\">&#8211;</td><td class=\"num\">&#8211;</td><td colspan=\"3\">not counted</td>", to);
+        return;
+    }
+    fprintf(to, "<td class=\"num\">%s<small>%.0f&#8239;%%</small></td><td class=\"num\">%s<small>%.0f&#8239;%%</small></td>", number(x->gflops, a),
+            100 * x->of_compute, number(x->gbytes_per_s, b), 100 * x->of_memory);
+    fprintf(to, "<td>%s</td><td class=\"num\">%.0f&#8239;%%</td><td>", x->memory_bound ? "memory" : "compute", 100 * x->of_roof);
+    write_meter(to, x->of_roof, 0);
+    fputs("</td>", to);
+}
+
+static void write_single_row(FILE *to, const bench_set *s, const bench_row *row)
+{
     const bench_result *r = any_result(s, row);
     fputs("<tr>", to);
     write_problem(to, row);
@@ -316,11 +330,9 @@ static void write_single_row(FILE *to, const bench_set *s, const bench_row *row)
         write_time(to, r->min_us);
         fputs(" &#8211; ", to);
         write_time(to, r->p90_us);
-        fprintf(to, "</small></td><td class=\"num\">%s<small>%.0f&#8239;%%</small></td><td class=\"num\">%s<small>%.0f&#8239;%%</small></td>", number(x.gflops, a),
-                100 * x.of_compute, number(x.gbytes_per_s, b), 100 * x.of_memory);
-        fprintf(to, "<td>%s</td><td class=\"num\">%.0f&#8239;%%</td><td>", x.memory_bound ? "memory" : "compute", 100 * x.of_roof);
-        write_meter(to, x.of_roof, 0);
-        fputs("</td><td>", to);
+        fputs("</small></td>", to);
+        write_rates(to, &x);
+        fputs("<td>", to);
         html_text(to, r->impl);
         fputs("</td>", to);
     }
@@ -363,11 +375,14 @@ static void write_cell(FILE *to, const bench_set *sets, int i, const bench_row *
     html_text(to, r->impl);
     fputs("\">", to);
     write_time(to, r->median_us);
-    fprintf(to, "<small>%s GFLOPS", number(x.gflops, a));
-    if (has_peaks(&sets[i]))
+    if (x.known)
+        fprintf(to, "<small>%s GFLOPS", number(x.gflops, a));
+    if (x.known && has_peaks(&sets[i]))
         fprintf(to, ", %.0f&#8239;%%", 100 * x.of_roof);
-    fputs("</small>", to);
-    write_meter(to, x.of_roof, i);
+    if (x.known) {
+        fputs("</small>", to);
+        write_meter(to, x.of_roof, i);
+    }
     fputs("</td>", to);
     if (!i)
         return;
@@ -455,7 +470,7 @@ static bool median_share(const bench_set *s, double *out)
     double *share = cli_alloc((size_t)s->n, sizeof *share);
     int n = 0;
     for (int i = 0; i < s->n && share; i++)
-        if (!*s->result[i].error)
+        if (!*s->result[i].error && bench_rate(s, &s->result[i]).known)
             share[n++] = bench_rate(s, &s->result[i]).of_roof;
     if (n) {
         qsort(share, (size_t)n, sizeof *share, cli_compare_doubles);

@@ -75,8 +75,9 @@ void bench_label(bench_set *sets, int n)
 bench_rates bench_rate(const bench_set *s, const bench_result *r)
 {
     bench_rates x = {0};
-    if (r->median_us <= 0)
+    if (r->median_us <= 0 || (r->flops <= 0 && r->bytes <= 0))
         return x;
+    x.known = true;
     x.gflops = r->flops / r->median_us * 1e-3;
     x.gbytes_per_s = r->bytes / r->median_us * 1e-3;
     x.intensity = r->bytes > 0 ? r->flops / r->bytes : 0;
@@ -163,6 +164,10 @@ static void print_result(const bench_set *s, const bench_result *r, int width)
         return;
     }
     bench_rates x = bench_rate(s, r);
+    if (!x.known) {
+        printf("%9s %9s %9s %8s %8s %8s %8s  %-7s %s\n", bench_time(r->median_us, a), bench_time(r->min_us, b), bench_time(r->p90_us, c), "-", "-", "-", "-", "-", r->impl);
+        return;
+    }
     printf("%9s %9s %9s %8.1f %8.1f %6.0f %% %6.0f %%  %-7s %s\n", bench_time(r->median_us, a), bench_time(r->min_us, b), bench_time(r->p90_us, c), x.gflops,
            x.gbytes_per_s, 100 * x.of_compute, 100 * x.of_memory, x.memory_bound ? "memory" : "compute", r->impl);
 }
@@ -176,7 +181,7 @@ int bench_print(const bench_set *s)
     printf("%s, driver %s: measured peaks %.1f GFLOPS and %.1f GB/s; ", s->device, s->driver, s->peak_gflops, s->peak_gbytes);
     printf("memory-bound below %.1f operations a byte\n\n", s->peak_gbytes > 0 ? s->peak_gflops / s->peak_gbytes : 0.0);
     int width = widest(rows, n);
-    printf("%-*s %9s %9s %9s %8s %8s %8s %8s  %-7s %s\n", width, "problem", "median", "min", "p90", "GFLOPS", "GB/s", "of peak", "of peak", "bound", "kernels");
+    printf("%-*s %9s %9s %9s %8s %8s %8s %8s  %-7s %s\n", width, "problem", "median", "min", "p90", "GFLOPS", "GB/s", "compute", "memory", "bound", "kernels");
     for (int i = 0; i < s->n; i++)
         print_result(s, &s->result[i], width);
     free(rows);
@@ -197,7 +202,10 @@ static void print_row(const bench_set *sets, int n, const bench_row *row, int wi
             continue;
         }
         bench_rates x = bench_rate(&sets[i], r);
-        printf(" %9s %8.1f %4.0f %% ", bench_time(r->median_us, a), x.gflops, 100 * x.of_roof);
+        if (x.known)
+            printf(" %9s %8.1f %4.0f %% ", bench_time(r->median_us, a), x.gflops, 100 * x.of_roof);
+        else
+            printf(" %9s %8s %6s ", bench_time(r->median_us, a), "-", "-");
         if (first && i)
             printf("%6.2f", first->median_us / r->median_us);
         else
@@ -238,8 +246,9 @@ static void json_cell(cli_json *j, const bench_set *sets, int i, const bench_row
     json_object(j, NULL);
     json_text(j, "device", sets[i].label);
     json_real(j, "median_us", r ? r->median_us : (double)NAN);
-    json_real(j, "gflops", r ? bench_rate(&sets[i], r).gflops : (double)NAN);
-    json_real(j, "share_of_roof", r ? bench_rate(&sets[i], r).of_roof : (double)NAN);
+    bool known = r && bench_rate(&sets[i], r).known;
+    json_real(j, "gflops", known ? bench_rate(&sets[i], r).gflops : (double)NAN);
+    json_real(j, "share_of_roof", known ? bench_rate(&sets[i], r).of_roof : (double)NAN);
     json_real(j, "ratio", r && first ? first->median_us / r->median_us : (double)NAN);
     json_close(j);
 }

@@ -14,6 +14,7 @@ typedef struct entry {
     const bench_problem *problem;
     tern_session *session;
     tern_tensor **in;
+    tern_onnx_session *runner; /* instead of the two */
     double *sample;         /* seconds a run */
     int n_samples, wanted;
     int64_t runs;           /* in a sample */
@@ -60,6 +61,10 @@ static bool open_entry(entry *e, tern_device *d, const bench_params *params)
     tern_graph *g = NULL;
     if (!fits(e, d))
         return false;
+    if (e->problem->runner) {
+        tern_onnx_session_params p = {.disable = params->disable, .force_impl = params->force_impl, .exact = params->exact};
+        return tern_onnx_session_create(d, e->problem->runner->model, &p, &e->runner) == TERN_OK || fail(e);
+    }
     if (!e->problem->graph && bench_graph(e->problem, params->dtype, &g) != TERN_OK)
         return fail(e);
     const tern_graph *used = g ? g : e->problem->graph;
@@ -71,6 +76,9 @@ static bool open_entry(entry *e, tern_device *d, const bench_params *params)
 
 static void close_entry(entry *e)
 {
+    if (e->runner)
+        bench_runner_clear(e->problem->runner);
+    tern_onnx_session_destroy(e->runner);
     cli_device_inputs_destroy(&e->in);
     tern_session_destroy(e->session);
     free(e->sample);
@@ -88,14 +96,20 @@ static double open_bytes(const entry *e)
 
 /* --- Running --- */
 
+static tern_status run_over_host(entry *e)
+{
+    bench_runner_clear(e->problem->runner);
+    return tern_onnx_session_run(e->runner, e->problem->runner->in, e->problem->runner->out);
+}
+
 /* Seconds of n runs, enqueued one after another, with one wait at the end. */
 static bool time_runs(entry *e, int64_t n, double *seconds)
 {
     tern_status st = TERN_OK;
     double start = cli_seconds();
     for (int64_t i = 0; i < n && st == TERN_OK; i++)
-        st = tern_session_run(e->session, e->in, NULL);
-    if (st == TERN_OK)
+        st = e->runner ? run_over_host(e) : tern_session_run(e->session, e->in, NULL);
+    if (st == TERN_OK && e->session)
         st = tern_session_finish(e->session);
     *seconds = cli_seconds() - start;
     return st == TERN_OK || fail(e);
@@ -166,13 +180,10 @@ static void describe_groups(const tern_session *s, bench_result *r)
         at += (size_t)snprintf(r->impl + at, sizeof r->impl - at, count[k] > 1 ? "%s%s x%d" : "%s%s", k ? ", " : "", name[k], count[k]);
 }
 
-static void record(entry *e, bench_result *r)
+/* What the plan says of the problem. */
+static void describe_plan(const entry *e, bench_result *r)
 {
     tern_plan_info plan;
-    if (*e->error) {
-        snprintf(r->error, sizeof r->error, "%s", e->error);
-        return;
-    }
     tern_session_get_info(e->session, &plan);
     describe_groups(e->session, r);
     int64_t macs = e->problem->graph ? tern_graph_macs(e->problem->graph) : 0;
@@ -184,6 +195,26 @@ static void record(entry *e, bench_result *r)
     r->n_groups = plan.n_groups;
     r->n_launches = plan.n_launches;
     r->ready_ms = plan.compile_s * 1e3;
+}
+
+static void describe_runner(const entry *e, bench_result *r)
+{
+    tern_onnx_session_info info;
+    tern_onnx_session_get_info(e->runner, &info);
+    snprintf(r->impl, sizeof r->impl, "%d plans, over the host %d times", info.n_plans, info.n_cuts);
+    r->ready_ms = info.compile_s * 1e3;
+}
+
+static void record(entry *e, bench_result *r)
+{
+    if (*e->error) {
+        snprintf(r->error, sizeof r->error, "%s", e->error);
+        return;
+    }
+    if (e->runner)
+        describe_runner(e, r);
+    else
+        describe_plan(e, r);
     qsort(e->sample, (size_t)e->n_samples, sizeof *e->sample, cli_compare_doubles);
     r->samples = e->n_samples;
     r->runs = e->runs;
@@ -214,6 +245,8 @@ static int open_together(entry *e, const bench_problem *p, int n, tern_device *d
 static tern_dtype type_of(const bench_problem *p, const bench_params *params)
 {
     tern_dtype t = params->dtype;
+    if (p->runner && p->runner->n_in && p->runner->in[0].kind == TERN_ONNX_TENSOR)
+        return tern_tensor_dtype(p->runner->in[0].tensor);
     if (p->graph && tern_graph_n_inputs(p->graph) &&
         tern_graph_value_info(p->graph, tern_graph_input_value(p->graph, 0), &t, &(tern_shape){0}) != TERN_OK)
         return params->dtype;
