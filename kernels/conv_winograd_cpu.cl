@@ -39,6 +39,8 @@
 #define NV 2
 #define RT 2
 #define TILES_FIRST 0
+#define TAIL 0 /* 1: O is no multiple of W */
+#define SIZE_PARAMS /* C, CB, H, IW, TY, TX, TS, PS, O, OH and OW may be parameters */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
 {
@@ -81,7 +83,7 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
     }
 #endif
 
-__kernel void KERNEL(const __global float *restrict x, __global float *restrict v, const int first)
+__kernel void KERNEL(const __global float *restrict x, __global float *restrict v, const int first SIZE_PARAMS)
 {
     const int cb = (int)get_global_id(1);
     const int t0 = (int)get_global_id(0) * CHUNK, t1 = min(t0 + CHUNK, TS);
@@ -92,7 +94,7 @@ __kernel void KERNEL(const __global float *restrict x, __global float *restrict 
         const int iy = ty * M - PT, ix = (at - ty * TX) * M - PL;
 #if IB == 1
         float patch[POINTS * W]; /* channels gathered into vectors, zero where there are none */
-        const __global float *xs = x + ((size_t)n * C + cb * W) * (H * IW);
+        const __global float *xs = x + ((size_t)n * C + cb * W) * (size_t)(H * IW);
 #pragma unroll 1
         for (int k = 0; k < A; k++)
 #pragma unroll 1
@@ -266,7 +268,7 @@ __kernel void KERNEL(const __global float *restrict v, const __global float *res
                     if (o + W <= O) {
                         CAT(STORE, W)(r, (uint)n, o, (uint)p, (uint)q, HOOK_ARGS);
                     }
-#if O % W != 0
+#if TAIL
                     else {
                         float lanes[W];
                         VSTORE(r, 0, lanes);

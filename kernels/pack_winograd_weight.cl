@@ -13,6 +13,7 @@
 #define C 64
 #define CP 64 /* C rounded up to whole vectors */
 #define FLIP 0
+#define SIZE_PARAMS /* O, C and CP may be parameters */
 #endif
 
 #define A (M + 2)
@@ -49,7 +50,7 @@
     }
 #endif
 
-__kernel void KERNEL(const __global float *restrict w, __global float *restrict u)
+__kernel void KERNEL(const __global float *restrict w, __global float *restrict u SIZE_PARAMS)
 {
     const uint ob = (uint)get_global_id(0);
     const uint c = (uint)get_global_id(1);

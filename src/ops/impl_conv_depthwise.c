@@ -99,9 +99,9 @@ static tern_status pack(tern__lower *l, const struct depthwise *d, int *slot)
         return TERN_OK;
     tern__cpu_define(k, "NR", d->width);
     tern__cpu_define(k, "IB", 1);
-    tern__cpu_define(k, "O", d->c);
-    tern__cpu_define(k, "C", 1);
-    tern__cpu_define(k, "TAPS", taps);
+    tern__kern_size(k, "O", d->c);
+    tern__kern_size(k, "C", 1);
+    tern__kern_size(k, "TAPS", taps);
     tern__cpu_define(k, "FLIP", d->flip);
     tern__cpu_define(k, "SRC", 0);
     tern__kern_value(k, d->w);

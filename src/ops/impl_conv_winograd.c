@@ -184,9 +184,9 @@ static tern_status pack(tern__lower *l, const struct winograd *d, int *slot)
     tern__cpu_define(k, "M", d->m);
     tern__cpu_define(k, "W", d->width);
     tern__cpu_define(k, "NR", nr);
-    tern__cpu_define(k, "O", d->o);
-    tern__cpu_define(k, "C", d->c);
-    tern__cpu_define(k, "CP", d->cb * d->width);
+    tern__kern_size(k, "O", d->o);
+    tern__kern_size(k, "C", d->c);
+    tern__kern_size(k, "CP", d->cb * d->width);
     tern__cpu_define(k, "FLIP", d->flip);
     tern__kern_value(k, d->w);
     tern__kern_slot(k, *slot, true);
@@ -199,20 +199,25 @@ static int64_t point_stride(const struct winograd *d)
     return (d->cb * d->strip + 1) * d->width; /* a line more than there are numbers: points fall into different sets of the cache */
 }
 
+/* pt and pl of a gradient may be negative, which no parameter is: the kernel has them in its text. */
 static void define_sizes(tern__kern *k, const struct winograd *d, int stage)
 {
-    const struct { const char *name; int64_t x; } all[] = {
-        {"STAGE", stage}, {"M", d->m}, {"W", d->width}, {"CB", d->cb}, {"TY", d->ty}, {"TX", d->tx}, {"TS", d->strip}, {"PS", point_stride(d)}};
-    const struct { const char *name; int64_t x; } first[] = {
-        {"IB", d->gathers ? 1 : d->width}, {"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"PT", d->pt}, {"PL", d->pl}, {"CHUNK", CHUNK}};
-    const struct { const char *name; int64_t x; } second[] = {
-        {"O", d->o}, {"OH", d->oh}, {"OW", d->ow}, {"TP", d->tp}, {"NV", d->nv}, {"RT", d->rt}};
-    for (size_t i = 0; i < TERN_COUNT(all); i++)
-        tern__cpu_define(k, all[i].name, all[i].x);
+    const struct { const char *name; int64_t x; } both[] = {{"STAGE", stage}, {"M", d->m}, {"W", d->width}};
+    const struct { const char *name; int64_t x; } first[] = {{"IB", d->gathers ? 1 : d->width}, {"PT", d->pt}, {"PL", d->pl}, {"CHUNK", CHUNK}};
+    const struct { const char *name; int64_t x; } second[] = {{"TP", d->tp}, {"NV", d->nv}, {"RT", d->rt}, {"TAIL", d->o % d->width != 0}};
+    const struct { const char *name; int64_t x; } sizes[] = {{"CB", d->cb}, {"TY", d->ty}, {"TX", d->tx}, {"TS", d->strip}, {"PS", point_stride(d)}};
+    const struct { const char *name; int64_t x; } first_sizes[] = {{"C", d->c}, {"H", d->h}, {"IW", d->iw}};
+    const struct { const char *name; int64_t x; } second_sizes[] = {{"O", d->o}, {"OH", d->oh}, {"OW", d->ow}};
+    for (size_t i = 0; i < TERN_COUNT(both); i++)
+        tern__cpu_define(k, both[i].name, both[i].x);
     for (size_t i = 0; i < TERN_COUNT(first) && stage == 1; i++)
         tern__cpu_define(k, first[i].name, first[i].x);
     for (size_t i = 0; i < TERN_COUNT(second) && stage == 2; i++)
         tern__cpu_define(k, second[i].name, second[i].x);
+    for (size_t i = 0; i < TERN_COUNT(sizes); i++)
+        tern__kern_size(k, sizes[i].name, sizes[i].x);
+    for (size_t i = 0; i < 3; i++)
+        tern__kern_size(k, stage == 1 ? first_sizes[i].name : second_sizes[i].name, stage == 1 ? first_sizes[i].x : second_sizes[i].x);
 }
 
 static tern_status lower_inputs(tern__lower *l, const struct winograd *d, int slot, int64_t first)
