@@ -142,9 +142,11 @@ static void test_refused(void **state)
         {"conv", "mb1ic4ih8oc4kh3x", "begins with none"}, {"conv", "mb1 ic4ih8oc4kh3", "begins with none"}, {"conv", "mb99999999999999999999", "whole number"},
         {"conv", "mb16777217ic4ih8oc4kh3", "whole number"}, {"conv", "mb16777216ic4ih16777216oc4kh3", "elements"},
         {"conv", "mb1024ic4096ih64oc4096kh31ph15", "operations"}, {"conv:tanh", "mb1ic4ih8oc4kh3", "no \"tanh\""}, {"conv:", "mb1ic4ih8oc4kh3", "colon"},
-        {"conv:relu|bwd_d", "mb1ic4ih8oc4kh3", "no \""}, {"pool", "mb1ic4oc4ih8kh2", "no oc"}, {"pool", "g2mb1ic4ih8kh2", "no g"}, {"pool:median", "mb1ic4ih8kh2", "median"},
+        {"conv:relu|bwd_d", "mb1ic4ih8oc4kh3", "no \""}, {"pool", "mb1ic4oc4ih8kh2", "no oc"}, {"pool", "g2mb1ic4ih8kh2", "no g"},
+        {"pool:median", "mb1ic4ih8kh2", "median"},
         {"gemm", "", "product"}, {"gemm", "3:4", "product"}, {"gemm", "3:4:5:6", "product"}, {"gemm", "3:4:5:nx", "product"}, {"gemm", "3:4:5:ntt", "product"},
-        {"gemm", "3:4:5:n", "product"}, {"gemm", "x3:4:5", "product"}, {"gemm", "0:4:5", "is 0"}, {"gemm", "0x3:4:5", "is 0"}, {"gemm:nt", "3:4:5", "nothing behind"},
+        {"gemm", "3:4:5:n", "product"}, {"gemm", "x3:4:5", "product"}, {"gemm", "0:4:5", "is 0"}, {"gemm", "0x3:4:5", "is 0"},
+        {"gemm:nt", "3:4:5", "nothing behind"},
         {"gemm", "16777216:16777216:1", "elements"}, {"gemm", "262144:262144:262144", "operations"}, {"gemm", "3 :4:5", "product"},
         {"eltwise", "", "numbers from 1"}, {"eltwise", "2x", "numbers from 1"}, {"eltwise", "2x0", "numbers from 1"}, {"eltwise", "1x1x1x1x1x1x1x1x1", "axes"},
         {"eltwise", "2:2:2:2", "more than 3"}, {"eltwise", "2:", "numbers from 1"}, {"eltwise", "2;", "follow"}, {"eltwise:levitate", "2", "levitate"},
@@ -223,8 +225,10 @@ static uint32_t draw(uint64_t i, uint32_t below) { return tern__philox_word(7, 0
 static void test_random(void **state)
 {
     (void)state;
-    static const char *const kind[] = {"conv", "conv:relu", "pool", "gemm", "matmul", "eltwise", "reduce:max", "softmax", "softmax:1", "norm:group2", "norm:batch"};
-    static const char *const piece[] = {"g", "mb", "ic", "oc", "id", "ih", "iw", "od", "oh", "ow", "kd", "kh", "kw", "sd", "sh", "sw", "pd", "ph", "pw", "dd", "dh", "dw",
+    static const char *const kind[] = {"conv", "conv:relu", "pool", "gemm", "matmul", "eltwise", "reduce:max", "softmax", "softmax:1",
+                                       "norm:group2", "norm:batch"};
+    static const char *const piece[] = {"g", "mb", "ic", "oc", "id", "ih", "iw", "od", "oh", "ow", "kd", "kh", "kw", "sd", "sh", "sw", "pd", "ph", "pw",
+                                        "dd", "dh", "dw",
                                         "_", "n\"x\"", "x", ":", "nt", "4", "99999999999", "\xff", "-", "ic4oc4_mb", "ih8kh3_oh", "iw9kw2_pw", "id5kd2_sd",
                                         "ic4oc4ih8iw9kh3kw3_sh", "ic6oc2iw30kw3_dw", "ic8oc4ih20kh4_oh", "ic8oc4id6ih20iw9kd2kh4kw1_ph"};
     uint64_t at = 0;

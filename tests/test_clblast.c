@@ -19,7 +19,7 @@ static tern_device *device;
 static int open_device(void **state)
 {
     (void)state;
-    if (tern_device_open(&(tern_device_params){.family = "simt"}, &device) != TERN_OK) {
+    if (tern_device_open(&(tern_device_params){.family = "simt", .profile = true}, &device) != TERN_OK) {
         print_message("%s\n", tern_last_error());
         return 1;
     }
@@ -141,6 +141,9 @@ static void check(const product *p, bool relu)
             tern__free(arrays[i].data);
         }
     }
+    tern_group_info group;
+    assert_ok(tern_session_group(s, 0, &group));
+    assert_true(group.time_us > 0); /* though it is no kernel of ours */
     tern_session_destroy(s);
     tern_graph_destroy(g);
 }

@@ -63,7 +63,8 @@ c = Check()
 c.feed(text)
 c.close()
 assert not c.open_tags and c.seen["html"] == c.seen["body"] == c.seen["table"] == 1, (c.open_tags, c.seen)
-allowed = set("html head meta title style body main header h1 h2 p div b span section figure svg line text polyline g circle rect path table thead tbody tr th td small i figcaption dl dt dd footer".split())
+allowed = set("html head meta title style body main header h1 h2 p div b span section figure svg line text polyline g circle rect path table thead tbody tr th td "
+              "small i figcaption dl dt dd footer".split())
 assert set(c.seen) <= allowed, set(c.seen) - allowed
 assert not re.search(r"[^\n\x20-\x7e\x80-\U0010ffff]", text) and "nan" not in text and "inf\"" not in text
 P
@@ -188,7 +189,8 @@ write("other1.json", json.dumps({"format": "other"}))
 write("other2.json", json.dumps([d]))
 write("other3.json", json.dumps(dict(d, results={})))
 write("other4.json", json.dumps(dict(d, device="x")))
-for i, change in enumerate(({"median_us": -1}, {"median_us": None}, {"median_us": "1"}, {"flops": 1e300}, {"bytes": -5}, {"problem": ""}, {"problem": 7}, {"dtype": None})):
+for i, change in enumerate(({"median_us": -1}, {"median_us": None}, {"median_us": "1"}, {"flops": 1e300}, {"bytes": -5}, {"problem": ""}, {"problem": 7},
+                            {"dtype": None})):
     write(f"result{i}.json", json.dumps(dict(d, results=[d["results"][0], dict(d["results"][1], **change)])))
 write("peak.json", json.dumps(dict(d, peak={"gflops": -3, "gbytes_per_s": 1})))
 P

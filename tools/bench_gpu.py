@@ -14,7 +14,8 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 TIMES = ("median_us", "min_us", "p90_us")
-DERIVED = ("gflops", "gbytes_per_s", "share_of_compute_peak", "share_of_memory_peak", "share_of_roof", "ready_ms", "kernel", "groups", "launches", "plan_bytes", "bound")
+DERIVED = ("gflops", "gbytes_per_s", "share_of_compute_peak", "share_of_memory_peak", "share_of_roof", "ready_ms",
+           "kernel", "groups", "launches", "plan_bytes", "bound")
 
 
 class Tern:
@@ -64,7 +65,8 @@ class Torch:
                 answer["error"] = answer["error"] or "Tern has no figure beside which it could stand"
             result.append(answer)
         # The same silicon has the same peaks.
-        return {"format": document["format"], "tern": document["tern"], "date": document["date"], "device": self.about, "peak": document["peak"], "results": result}
+        return {"format": document["format"], "tern": document["tern"], "date": document["date"], "device": self.about,
+                "peak": document["peak"], "results": result}
 
     def stop(self):
         if self.process:
@@ -120,7 +122,8 @@ def main():
             seen_torch.append(torch.measure(seen_tern[-1], args.time_ms))
     torch.stop()
     device = seen_tern[0]["device"]
-    name = "-".join([datetime.date.today().isoformat(), re.sub(r"[^a-z0-9]+", "-", device["name"].lower()).strip("-") or device["type"]]) + ("-f16" if args.dtype == "f16" else "")
+    slug = re.sub(r"[^a-z0-9]+", "-", device["name"].lower()).strip("-") or device["type"]
+    name = f"{datetime.date.today().isoformat()}-{slug}" + ("-f16" if args.dtype == "f16" else "")
     args.out.mkdir(parents=True, exist_ok=True)
     files = [args.out / f"{name}.json"]
     write(files[0], of_turns(seen_tern))

@@ -77,7 +77,8 @@ static int read_problems(job *j, int argc, char **argv)
         } else if (kind) {
             code = add_problem(j, kind, argv[i]);
         } else {
-            code = cli_misuse("bench", "\"%.80s\" is neither a kind of problem (conv, gemm, matmul, eltwise, reduce, pool, norm, softmax) nor a model (.onnx, .tern)", argv[i]);
+            code = cli_misuse("bench", "\"%.80s\" is neither a kind of problem (conv, gemm, matmul, eltwise, reduce, pool, norm, softmax) nor a model "
+                              "(.onnx, .tern)", argv[i]);
         }
     }
     return code;
@@ -302,22 +303,23 @@ static int run(const cli *c, job *j, const char *device, int argc, char **argv)
 }
 
 static const char about[] =
-    "Times operations and models on a device and holds them against the device's own peaks, measured before and after. A KIND is followed "
-    "by its SHAPEs, or by none for usual ones; without arguments a set of all kinds is measured.\n\n"
-    "conv[:relu|bwd_d|bwd_w], pool[:max|avg_np|avg_p]  benchdnn's shapes, such as mb1ic64ih56oc64oh56kh3ph1: g groups, mb batch (2 if left out), ic and oc channels; "
-    "i, o, k, s, p, d with d, h, w behind: extents in and out, kernel, stride, padding in front, dilation less one; n\"name\" at the end. Width is as height "
-    "where nothing is said of it, the output follows from the padding or the padding from the output. relu adds a bias, too.\n"
-    "gemm, matmul  [BATCHx]M:N:K[:nn|nt|tn|tt], t: that operand is stored transposed. In gemm the right one is a constant, packed beforehand; in matmul it is not.\n"
+    "Times operations and models on a device and holds them against the device's own peaks, measured before and after. A KIND is followed by its "
+    "SHAPEs, or by none for usual ones; without arguments a set of all kinds is measured.\n\n"
+    "conv[:relu|bwd_d|bwd_w], pool[:max|avg_np|avg_p]  benchdnn's shapes, such as mb1ic64ih56oc64oh56kh3ph1: g groups, mb batch (2 if left out), ic "
+    "and oc channels; i, o, k, s, p, d with d, h, w behind: extents in and out, kernel, stride, padding in front, dilation less one; n\"name\" at the "
+    "end. Width is as height where nothing is said of it, the output follows from the padding or the padding from the output. relu adds a bias, too.\n"
+    "gemm, matmul  [BATCHx]M:N:K[:nn|nt|tn|tt], t: that operand is stored transposed. In gemm the right one is a constant, packed beforehand; in "
+    "matmul it is not.\n"
     "eltwise[:OP]  shapes of the operands, such as eltwise:add 16x64x56x56:64x1x1 (default relu).\n"
     "reduce[:sum|mean|prod|max|min|l1|l2]  from one shape to another, such as 512x1024:512x1, or over the last axis.\n"
     "norm[:layer|rms|batch|instance|groupN], softmax[:AXIS]  a shape; over the last axis if AXIS is left out.\n"
-    "MODEL  a .tern or .onnx file, as one graph. One that has none, because branches or shapes depend on data, is timed from host tensors to host tensors, "
-    "and nothing of it is counted.\n\n"
-    "What is timed: runs of a session made for the one problem, weights packed and operands in device memory before, results left there. After a run that is not "
-    "counted as many as last 2 ms are enqueued one after another, with one wait at the end, and divided: one sample; problems take turns. GFLOPS count "
-    "multiplications and additions by the textbook, whatever the kernel really does, so that a fast algorithm may pass 100 %. GB/s count every operand and result "
-    "once, for models what the plan moves; what fits a cache may be faster than the memory's peak. The bound is memory if at the peaks moving those bytes takes longer than "
-    "the operations do.";
+    "MODEL  a .tern or .onnx file, as one graph. One that has none, because branches or shapes depend on data, is timed from host tensors to host "
+    "tensors, and nothing of it is counted.\n\n"
+    "What is timed: runs of a session made for the one problem, weights packed and operands in device memory before, results left there. After a run "
+    "that is not counted as many as last 2 ms are enqueued one after another, with one wait at the end, and divided: one sample; problems take turns. "
+    "GFLOPS count multiplications and additions by the textbook, whatever the kernel really does, so that a fast algorithm may pass 100 %. GB/s count "
+    "every operand and result once, for models what the plan moves; what fits a cache may be faster than the memory's peak. The bound is memory if at "
+    "the peaks moving those bytes takes longer than the operations do.";
 
 int cli_bench(const cli *c, int argc, char **argv)
 {
@@ -330,12 +332,14 @@ int cli_bench(const cli *c, int argc, char **argv)
         {"time-ms", CLI_REAL, &j.params.time_ms, "MS", "How long to time each problem (default 300).", 1, 3.6e6},
         {"repeat", CLI_COUNT, &j.params.repeat, "N", "So many samples of each instead.", 1, 1e5},
         {"html", CLI_TEXT, &j.html, "FILE", "Also write a page with a roofline plot.", 0, 0},
-        {"compare", CLI_FLAG, &j.compare, NULL, "Measure nothing: the arguments are files that --json wrote, and the first is what the others are compared with.", 0, 0},
+        {"compare", CLI_FLAG, &j.compare, NULL, "Measure nothing: the arguments are files that --json wrote, and the first is what the others are compared "
+         "with.", 0, 0},
         {"force-impl", CLI_TEXT, &j.params.force_impl, "OP=NAME", "Take this implementation or fail; several separated by commas.", 0, 0},
         {"disable", CLI_TEXT, &j.params.disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
         CLI_OPT_EXACT(&j.params.exact),
         CLI_OPT_DIM(&dims),
-        {"in", CLI_LIST, &j.in, "NAME=SOURCE", "What an input of the ONNX models gets, as for tern run; random numbers where nothing is said. May be repeated.", 0, 0},
+        {"in", CLI_LIST, &j.in, "NAME=SOURCE", "What an input of the ONNX models gets, as for tern run; random numbers where nothing is said. May be "
+         "repeated.", 0, 0},
         CLI_OPT_JSON(&j.json),
         CLI_OPT_DEVICE(&device),
         {0},

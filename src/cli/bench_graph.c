@@ -93,7 +93,8 @@ static tern_value pool(builder *b, const bench_problem *p)
     tern_shape xs = spatial(p, p->batch, p->c_in, p->in);
     tern_value x = input(b, &xs);
     if (!strncmp(p->op, "avg", 3))
-        return tern_graph_op1(b->g, "average_pool", x, TERN_ATTRS(WINDOW(a), TERN_INTS("kernel", a.kernel, a.n), TERN_INT("count_include_pad", !strcmp(p->op, "avg_p"))));
+        return tern_graph_op1(b->g, "average_pool", x, TERN_ATTRS(WINDOW(a), TERN_INTS("kernel", a.kernel, a.n),
+                                                                  TERN_INT("count_include_pad", !strcmp(p->op, "avg_p"))));
     return tern_graph_op1(b->g, "max_pool", x, TERN_ATTRS(WINDOW(a), TERN_INTS("kernel", a.kernel, a.n)));
 }
 

@@ -169,11 +169,12 @@ static void write_roof(FILE *to, const plane *p, const bench_set *s, int i, bool
     fputs("</title></polyline>\n", to);
     if (!labels)
         return;
-    fprintf(to, "<text class=\"value s%d\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s GFLOPS</text>", colour(i), WIDTH - RIGHT - 6, ry - 8, number(s->peak_gflops, a));
+    fprintf(to, "<text class=\"value s%d\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s GFLOPS</text>", colour(i), WIDTH - RIGHT - 6, ry - 8,
+            number(s->peak_gflops, a));
     double mx = (x + rx) / 2, my = (y + ry) / 2, angle = atan2(ry - y, rx - x) * 180 / M_PI;
     if (rx - x > 120)
-        fprintf(to, "<text class=\"value s%d\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(%.1f %.1f %.1f)\">%s GB/s</text>\n", colour(i), mx, my - 8,
-                angle, mx, my, number(s->peak_gbytes, a));
+        fprintf(to, "<text class=\"value s%d\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(%.1f %.1f %.1f)\">%s GB/s</text>\n",
+                colour(i), mx, my - 8, angle, mx, my, number(s->peak_gbytes, a));
 }
 
 /* Circle: convolution, square: product, triangle: model, diamond: the rest. */
@@ -238,9 +239,9 @@ static void write_legend(FILE *to, const bench_set *sets, int n)
 static void write_rooflines(FILE *to, const bench_set *sets, int n)
 {
     plane p;
-    fputs("<section><h2>Rooflines</h2>\n<p>To the right there is more arithmetic for each byte. The slope is what the memory allows, measured by copying, the level "
-          "what the arithmetic units allow, measured by multiply-adds in f32. A mark's distance to its device's line is what could still be won; marks above it live in a "
-          "cache, or need fewer operations than the textbook counts. Point at a mark for its figures.</p>\n", to);
+    fputs("<section><h2>Rooflines</h2>\n<p>To the right there is more arithmetic for each byte. The slope is what the memory allows, measured by copying, "
+          "the level what the arithmetic units allow, measured by multiply-adds in f32. A mark's distance to its device's line is what could still be "
+          "won; marks above it live in a cache, or need fewer operations than the textbook counts. Point at a mark for its figures.</p>\n", to);
     if (!fit_plane(sets, n, &p)) {
         fputs("<p>Nothing here could be drawn: there is no result.</p></section>\n", to);
         return;
@@ -252,7 +253,8 @@ static void write_rooflines(FILE *to, const bench_set *sets, int n)
     write_scale(to, &p, false);
     fprintf(to, "<line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>", LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, HEIGHT - BOTTOM);
     fprintf(to, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">operations a byte</text>", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6);
-    fprintf(to, "<text x=\"14\" y=\"%d\" text-anchor=\"middle\" transform=\"rotate(-90 14 %d)\">GFLOPS</text>\n", (TOP + HEIGHT - BOTTOM) / 2, (TOP + HEIGHT - BOTTOM) / 2);
+    fprintf(to, "<text x=\"14\" y=\"%d\" text-anchor=\"middle\" transform=\"rotate(-90 14 %d)\">GFLOPS</text>\n", (TOP + HEIGHT - BOTTOM) / 2,
+            (TOP + HEIGHT - BOTTOM) / 2);
     for (int i = 0; i < n; i++)
         if (has_peaks(&sets[i]))
             write_roof(to, &p, &sets[i], i, n <= 2);
@@ -341,9 +343,10 @@ static void write_single_row(FILE *to, const bench_set *s, const bench_row *row)
 
 static void write_single(FILE *to, const bench_set *s, const bench_row *rows, int n_rows)
 {
-    fputs("<section><h2>Figures</h2>\n<p>Median time, with the least and the 90th percentile; rates with their share of the peaks; the bound that a problem of so many operations "
-          "a byte sits under, and how much of it is reached.</p>\n<div class=\"card\"><table class=\"bench\"><thead><tr><th>problem</th><th class=\"num\">time</th>"
-          "<th class=\"num\">GFLOPS</th><th class=\"num\">GB/s</th><th>bound</th><th class=\"num\" colspan=\"2\">of the roof</th><th>kernels</th></tr></thead><tbody>\n", to);
+    fputs("<section><h2>Figures</h2>\n<p>Median time, with the least and the 90th percentile; rates with their share of the peaks; the bound that a problem "
+          "of so many operations a byte sits under, and how much of it is reached.</p>\n<div class=\"card\"><table class=\"bench\"><thead><tr>"
+          "<th>problem</th><th class=\"num\">time</th><th class=\"num\">GFLOPS</th><th class=\"num\">GB/s</th><th>bound</th>"
+          "<th class=\"num\" colspan=\"2\">of the roof</th><th>kernels</th></tr></thead><tbody>\n", to);
     for (int i = 0; i < n_rows; i++) {
         write_kind(to, rows, i, 8);
         write_single_row(to, s, &rows[i]);
@@ -408,8 +411,8 @@ static void write_mean_row(FILE *to, const bench_set *sets, int n)
 
 static void write_several(FILE *to, const bench_set *sets, int n, const bench_row *rows, int n_rows)
 {
-    fputs("<section><h2>Side by side</h2>\n<p>Median time; operations a second and the share of the device's own roof that they are; how many times as fast as on the first "
-          "device.</p>\n<div class=\"card\"><table class=\"bench\"><thead><tr><th>problem</th>", to);
+    fputs("<section><h2>Side by side</h2>\n<p>Median time; operations a second and the share of the device's own roof that they are; how many times as fast "
+          "as on the first device.</p>\n<div class=\"card\"><table class=\"bench\"><thead><tr><th>problem</th>", to);
     for (int i = 0; i < n; i++) {
         fprintf(to, "<th class=\"num s%d\" style=\"white-space:normal\" colspan=\"%d\">", colour(i), i ? 2 : 1);
         html_text(to, sets[i].label);
@@ -512,7 +515,8 @@ static void write_tiles(FILE *to, const bench_set *sets, int n)
 
 static void write_head(FILE *to, const bench_set *sets, int n)
 {
-    fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>tern bench: ", to);
+    fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>tern bench: ", to);
     html_text(to, sets[0].label);
     fprintf(to, "%s</title>\n<style>\n%s%s</style></head>\n<body><main>\n<header><h1>", n > 1 ? " and others" : "", report_style, style);
     if (n > 1) {

@@ -158,14 +158,16 @@ static bool read_axis(const int64_t v[N_KEYS], int a, bench_problem *p, char *wh
     if (out <= 0) {
         pad = pad < 0 ? 0 : pad;
         if (in + 2 * pad < span)
-            return fail(why, size, "a kernel over %lld does not fit an extent of %lld with %lld of padding on both sides", (long long)span, (long long)in, (long long)pad);
+            return fail(why, size, "a kernel over %lld does not fit an extent of %lld with %lld of padding on both sides", (long long)span, (long long)in,
+                        (long long)pad);
         out = (in - span + 2 * pad) / stride + 1;
     }
     int64_t needed = (out - 1) * stride + span - in; /* padding on both sides together; below 0: not all of the input is used */
     if (pad < 0)
         pad = needed > 0 ? needed / 2 : 0;
     if (needed - pad <= -stride)
-        return fail(why, size, "%s%lld leaves inputs unused that would make it %lld", key_name[OD + a], (long long)out, (long long)((in + pad - span) / stride + 1));
+        return fail(why, size, "%s%lld leaves inputs unused that would make it %lld", key_name[OD + a], (long long)out,
+                    (long long)((in + pad - span) / stride + 1));
     p->in[a] = in;
     p->out[a] = out;
     p->kernel[a] = kernel;

@@ -165,7 +165,8 @@ static void print_result(const bench_set *s, const bench_result *r, int width)
     }
     bench_rates x = bench_rate(s, r);
     if (!x.known) {
-        printf("%9s %9s %9s %8s %8s %8s %8s  %-7s %s\n", bench_time(r->median_us, a), bench_time(r->min_us, b), bench_time(r->p90_us, c), "-", "-", "-", "-", "-", r->impl);
+        printf("%9s %9s %9s %8s %8s %8s %8s  %-7s %s\n", bench_time(r->median_us, a), bench_time(r->min_us, b), bench_time(r->p90_us, c), "-", "-", "-",
+               "-", "-", r->impl);
         return;
     }
     printf("%9s %9s %9s %8.1f %8.1f %6.0f %% %6.0f %%  %-7s %s\n", bench_time(r->median_us, a), bench_time(r->min_us, b), bench_time(r->p90_us, c), x.gflops,
