@@ -531,7 +531,7 @@ static const refusal refusals[] = {
     {"conv_grad_input", WITH(LIST("input_shape", 9)), {X(S(1, 3, 8)), X(S(3, 2, 3)), END}, TERN_E_SHAPE, "extent 8 along spatial axis 0, where the convolution makes 7", 0},
     {"max_pool", WITH(LIST("kernel", 2), LIST("pads", 2, 0)), {X(S(1, 3, 8)), END}, TERN_E_INVALID, "padding 2 must be less than the window of 2", 0},
     {"max_pool", NULL, {X(S(1, 3, 8)), END}, TERN_E_INVALID, "kernel", 0},
-    {"max_pool", WITH(LIST("kernel", 65536, 65536)), {X(S(0, 3, 65536, 65536)), END}, TERN_E_SHAPE, "1 x 65536 x 65536 elements is too large to be numbered", 0},
+    {"max_pool", WITH(LIST("kernel", 65536, 65536), LIST("pads", 32768, 32768, 32768, 32768)), {X(S(1, 3, 1, 1)), END}, TERN_E_SHAPE, "1 x 65536 x 65536 elements is too large to be numbered", 0},
     {"max_pool_grad", WITH(LIST("kernel", 2), LIST("input_shape", 8)), {T(TERN_I32, S(1, 3, 7)), X(S(1, 3, 7)), END}, TERN_E_DTYPE, "positions are i32 where the pooling makes u8", 0},
     {"max_pool_grad", WITH(LIST("kernel", 2), LIST("input_shape", 8)), {T(TERN_U8, S(1, 3, 6)), X(S(1, 3, 6)), END}, TERN_E_SHAPE, "extent 6 along spatial axis 0", 0},
     {"max_pool_grad", WITH(LIST("kernel", 2), LIST("input_shape", 8)), {T(TERN_U8, S(1, 3, 7)), X(S(1, 4, 7)), END}, TERN_E_SHAPE, "max_pool_grad", 0},
