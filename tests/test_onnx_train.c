@@ -28,7 +28,19 @@ static void add_node(onnx_message *g, const char *op, const char *in, const char
     onnx_add(g, &n);
 }
 
-static void add_random(onnx_message *g, const char *name, int rank, const int64_t *dims, double scale)
+/* Some exporters write all weights as Constant nodes. */
+static void put_weights(onnx_message *g, bool nodes, const char *name, int rank, const int64_t *dims, const float *v)
+{
+    if (!nodes) {
+        onnx_weights(g, name, rank, dims, v);
+        return;
+    }
+    onnx_message t = onnx_tensor("", ONNX_FLOAT, rank, dims, v), n = onnx_node("Constant", "", name);
+    onnx_attr_tensor(&n, "value", &t);
+    onnx_add(g, &n);
+}
+
+static void add_random(onnx_message *g, bool nodes, const char *name, int rank, const int64_t *dims, double scale)
 {
     float v[512];
     int64_t n = 1;
@@ -37,21 +49,37 @@ static void add_random(onnx_message *g, const char *name, int rank, const int64_
     assert_true(n <= 512);
     for (int64_t i = 0; i < n; i++)
         v[i] = (float)(scale * (2 * (double)tern__philox_uniform(3, (uint64_t)strlen(name), (uint64_t)i) - 1));
-    onnx_weights(g, name, rank, dims, v);
+    put_weights(g, nodes, name, rank, dims, v);
 }
 
-/* conv, batch normalisation, ReLU, dropout, pool, a Gemm for four classes, softmax: written for one image. */
-static void save_model(const char *path)
+/* A Gemm for four classes; or a product with a weight that takes another shape before, as old exporters write it, and a sum. */
+static void add_head(onnx_message *g, bool nodes)
+{
+    put_weights(g, nodes, "fc.b", 1, (int64_t[]){4}, (float[]){0, 0, 0, 0});
+    if (nodes) {
+        add_random(g, true, "fc.w", 4, (int64_t[]){6, 4, 4, 4}, 0.1);
+        onnx_list(g, "fc.shape", 2, (int64_t[]){96, 4});
+        add_node(g, "Reshape", "fc.w fc.shape", "fc.matrix");
+        add_node(g, "MatMul", "f fc.matrix", "product");
+        add_node(g, "Add", "product fc.b", "l");
+        return;
+    }
+    add_random(g, false, "fc.w", 2, (int64_t[]){4, 96}, 0.1);
+    onnx_message fc = onnx_node("Gemm", "f fc.w fc.b", "l");
+    onnx_attr_int(&fc, "transB", 1);
+    onnx_add(g, &fc);
+}
+
+/* conv, batch normalisation, ReLU, dropout, pool, the head, softmax: written for one image. nodes: weights are Constant nodes. */
+static void save_model(const char *path, bool nodes)
 {
     onnx_message g = {0};
     onnx_input(&g, "x", ONNX_FLOAT, 4, (int64_t[]){1, 3, 8, 8});
-    add_random(&g, "conv.w", 4, (int64_t[]){6, 3, 3, 3}, 0.4);
-    onnx_weights(&g, "bn.scale", 1, (int64_t[]){6}, (float[]){1, 1, 1, 1, 1, 1});
-    onnx_weights(&g, "bn.bias", 1, (int64_t[]){6}, (float[]){0, 0, 0, 0, 0, 0});
-    onnx_weights(&g, "bn.mean", 1, (int64_t[]){6}, (float[]){0, 0, 0, 0, 0, 0});
-    onnx_weights(&g, "bn.var", 1, (int64_t[]){6}, (float[]){1, 1, 1, 1, 1, 1});
-    add_random(&g, "fc.w", 2, (int64_t[]){4, 96}, 0.1);
-    onnx_weights(&g, "fc.b", 1, (int64_t[]){4}, (float[]){0, 0, 0, 0});
+    add_random(&g, nodes, "conv.w", 4, (int64_t[]){6, 3, 3, 3}, 0.4);
+    put_weights(&g, nodes, "bn.scale", 1, (int64_t[]){6}, (float[]){1, 1, 1, 1, 1, 1});
+    put_weights(&g, nodes, "bn.bias", 1, (int64_t[]){6}, (float[]){0, 0, 0, 0, 0, 0});
+    put_weights(&g, nodes, "bn.mean", 1, (int64_t[]){6}, (float[]){0, 0, 0, 0, 0, 0});
+    put_weights(&g, nodes, "bn.var", 1, (int64_t[]){6}, (float[]){1, 1, 1, 1, 1, 1});
     onnx_list(&g, "flat", 2, (int64_t[]){1, 96});
     onnx_message conv = onnx_node("Conv", "x conv.w", "c");
     onnx_attr_ints(&conv, "pads", 4, (int64_t[]){1, 1, 1, 1});
@@ -64,9 +92,7 @@ static void save_model(const char *path)
     onnx_attr_ints(&pool, "strides", 2, (int64_t[]){2, 2});
     onnx_add(&g, &pool);
     add_node(&g, "Reshape", "p flat", "f");
-    onnx_message fc = onnx_node("Gemm", "f fc.w fc.b", "l");
-    onnx_attr_int(&fc, "transB", 1);
-    onnx_add(&g, &fc);
+    add_head(&g, nodes);
     onnx_message soft = onnx_node("Softmax", "l", "y");
     onnx_attr_int(&soft, "axis", 1);
     onnx_add(&g, &soft);
@@ -102,7 +128,8 @@ static int set_up(void **state)
     mkdir(in_dir("data"), 0700);
     char whole[64];
     snprintf(whole, sizeof whole, "%s", dir);
-    save_model(in_dir("m.onnx"));
+    save_model(in_dir("m.onnx"), false);
+    save_model(in_dir("nodes.onnx"), true);
     snprintf(dir, sizeof dir, "%.50s/data", whole);
     save_images();
     snprintf(dir, sizeof dir, "%s", whole);
@@ -245,14 +272,13 @@ static double accuracy(tern_device *d, tern_onnx *m, tern_store *store)
     return share;
 }
 
-static void a_model_learns_another_task(void **state)
+static void learns_another_task(const char *path)
 {
-    (void)state;
     tern_device *d = NULL;
     tern_onnx *m = NULL;
     tern_store *store = NULL;
     MUST(tern_device_open(NULL, &d));
-    MUST(tern_onnx_load(in_dir("m.onnx"), &m));
+    MUST(tern_onnx_load(path, &m));
     MUST(tern_store_create(d, &store));
     double first = 0, last = 0;
     train(d, m, store, &first, &last);
@@ -276,6 +302,18 @@ static void a_model_learns_another_task(void **state)
     tern_device_close(d);
 }
 
+static void a_model_learns_another_task(void **state)
+{
+    (void)state;
+    learns_another_task(in_dir("m.onnx"));
+}
+
+static void weights_of_nodes_learn(void **state)
+{
+    (void)state;
+    learns_another_task(in_dir("nodes.onnx"));
+}
+
 /* A frozen layer's statistics stay too, and without a new head the model keeps its four classes. */
 static void what_is_not_asked_for_stays(void **state)
 {
@@ -296,6 +334,32 @@ static void what_is_not_asked_for_stays(void **state)
     MUST(tern_onnx_graph(m, &p, &g));
     assert_int_equal(g->n_assigns, 2);
     tern_graph_destroy(g);
+    g = NULL;
+    p.freeze = "bn*,conv1*";
+    assert_int_equal(tern_onnx_graph(m, &p, &g), TERN_E_NOT_FOUND);
+    assert_non_null(strstr(tern_last_error(), "no weight's name fits \"conv1*\"; the first of "));
+    assert_null(g);
+    tern_onnx_destroy(m);
+}
+
+/* A head whose outputs are spread over several axes of its weight cannot be made for another count. */
+static void a_head_that_cannot_be_replaced(void **state)
+{
+    (void)state;
+    tern_onnx *m = NULL;
+    tern_graph *g = NULL;
+    onnx_message out = {0};
+    onnx_input(&out, "x", ONNX_FLOAT, 2, (int64_t[]){1, 4});
+    add_random(&out, false, "w", 3, (int64_t[]){4, 2, 3}, 1);
+    onnx_list(&out, "shape", 2, (int64_t[]){4, 6});
+    add_node(&out, "Reshape", "w shape", "matrix");
+    add_node(&out, "MatMul", "x matrix", "y");
+    onnx_output(&out, "y", ONNX_FLOAT);
+    onnx_save(&out, 13, in_dir("spread.onnx"));
+    MUST(tern_onnx_load(in_dir("spread.onnx"), &m));
+    tern_onnx_graph_params p = {.variables = true, .classes = 5};
+    assert_int_equal(tern_onnx_graph(m, &p, &g), TERN_E_UNSUPPORTED);
+    assert_non_null(strstr(tern_last_error(), "\"w\" is reshaped so that its 3 outputs do not stay an axis of their own"));
     tern_onnx_destroy(m);
 }
 
@@ -304,7 +368,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folders_of_images_are_a_data_set),
         cmocka_unit_test(a_model_learns_another_task),
+        cmocka_unit_test(weights_of_nodes_learn),
         cmocka_unit_test(what_is_not_asked_for_stays),
+        cmocka_unit_test(a_head_that_cannot_be_replaced),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

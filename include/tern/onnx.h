@@ -91,7 +91,7 @@ typedef struct tern_onnx_graph_params {
     bool variables;                  /* floating-point weights become trainable variables by their names, else constants */
     /* For training; all need `variables`. */
     bool training;                   /* batch normalisation uses the batch's statistics and keeps the running ones, dropout drops */
-    const char *freeze;              /* patterns (* ? [ ]) of weights that do not learn, separated by commas; NULL: all learn */
+    const char *freeze;              /* patterns (* ? [ ]) of weights that do not learn, separated by commas; each must fit one. NULL: all learn */
     int64_t classes;                 /* the last Gemm, MatMul or Conv gets fresh weights for so many outputs; 0: stays as it is */
     uint64_t seed;                   /* of the fresh weights */
     int64_t batch;                   /* leading extent of every input, and of constant reshapes that begin with 1; 0: as the model says */

@@ -15,6 +15,7 @@ typedef struct fit {
     const tern_dataset *data, *test;
     fit_result *out;
     tern_graph *step_graph, *test_graph;
+    tern_graph *own_graph;             /* of an ONNX model: as it came, to be saved */
     int n_outputs, loss_at, scores_at; /* of the training graph */
     tern_store *store;
     tern_session *step;
@@ -28,16 +29,19 @@ typedef struct fit {
     cli_progress progress;
 } fit;
 
-/* An ONNX model as a graph for a batch of the data's images; batch 0: for as many as the model says. */
+/* An ONNX model as a graph for a batch of the data's images; batch 0: for as many as the model says, one if it leaves that open. */
 static tern_status graph_of_model(const fit *f, int64_t batch, bool training, tern_graph **out)
 {
     const tern_dataset *d = f->data;
     tern_shape images = {4, {batch, d->channels, d->height, d->width}};
-    tern_onnx_graph_params p = {.variables = true, .training = training, .freeze = f->p->freeze, .classes = f->p->classes, .seed = f->p->seed};
-    if (batch > 0) {
-        p.input_shapes = &images;
-        p.batch = batch;
-        p.scores = true;
+    tern_onnx_graph_params p = {.input_shapes = &images, .variables = true, .training = training, .freeze = f->p->freeze, .classes = f->p->classes,
+                                .seed = f->p->seed, .batch = batch, .scores = batch > 0};
+    if (batch == 0) {
+        tern_onnx_port input;
+        tern_status st = tern_onnx_input(f->p->onnx, 0, &input);
+        if (st != TERN_OK)
+            return st;
+        images.dim[0] = input.dim[0] > 0 ? input.dim[0] : 1;
     }
     return tern_onnx_graph(f->p->onnx, &p, out);
 }
@@ -298,16 +302,11 @@ static int train(fit *f)
 /* The network with its trained weights: a named one for any batch, an ONNX model for the shapes it came with. */
 static tern_status save_network(fit *f)
 {
-    tern_graph *own = NULL, *g = f->test_graph;
-    tern_status st = f->p->onnx ? graph_of_model(f, 0, false, &own) : TERN_OK;
-    if (own)
-        g = own;
-    if (st == TERN_OK)
-        st = tern_store_into_graph(f->store, g);
-    if (st == TERN_OK)
-        st = cli_has_suffix(f->p->save, ".onnx") ? tern_onnx_save(g, f->p->save) : tern_model_save(g, f->p->save);
-    tern_graph_destroy(own);
-    return st;
+    tern_graph *g = f->own_graph ? f->own_graph : f->test_graph;
+    tern_status st = tern_store_into_graph(f->store, g);
+    if (st != TERN_OK)
+        return st;
+    return cli_has_suffix(f->p->save, ".onnx") ? tern_onnx_save(g, f->p->save) : tern_model_save(g, f->p->save);
 }
 
 static tern_status save(fit *f)
@@ -342,6 +341,8 @@ static int prepare(fit *f)
     tern_status st = build_step_graph(f);
     if (st == TERN_OK)
         st = build_test_graph(f);
+    if (st == TERN_OK && f->p->onnx && f->p->save) /* before the work, so that nothing is lost if it cannot be */
+        st = graph_of_model(f, 0, false, &f->own_graph);
     int code = st == TERN_OK ? check_scores(f) : CLI_OK;
     if (code != CLI_OK)
         return code;
@@ -373,6 +374,7 @@ int fit_run(tern_device *d, const fit_params *p, const tern_dataset *data, const
     tern_store_destroy(f.store);
     tern_graph_destroy(f.step_graph);
     tern_graph_destroy(f.test_graph);
+    tern_graph_destroy(f.own_graph);
     tern_tensor_destroy(f.x);
     tern_tensor_destroy(f.y);
     tern_tensor_destroy(f.loss);

@@ -157,6 +157,9 @@ static tern_status general_batch_norm(tern__onnx_node *n, bool spatial, bool tra
 tern_status tern__onnx_batch_norm(tern__onnx_node *n)
 {
     TERN_TRY(need_inputs(n, SCALE, VAR, 2));
+    for (int i = MEAN; i <= VAR; i++)
+        if (tern__onnx_has(n, i))
+            n->in[i]->trainable = false; /* running statistics do not learn by gradients */
     const bool spatial = tern__onnx_attr_int(n, "spatial", 1) != 0, learning = learns(n), training = learning || trains(n);
     const double eps = tern__onnx_attr_float(n, "epsilon", 1e-5);
     tern__onnx_attr_ignore(n, "consumed_inputs");

@@ -518,9 +518,12 @@ static tern_status sparse_constant(tern__onnx_node *n)
 static tern_status constant(tern__onnx_node *n)
 {
     int count;
+    bool done;
     TERN_TRY(tern__onnx_need(n, 0, 0));
-    if (tern__onnx_attr_given(n, "value"))
-        return tern__onnx_put(n, 0, tern__onnx_attr_tensor(n, "value"));
+    if (tern__onnx_attr_given(n, "value")) {
+        TERN_TRY(tern__onnx_constant_weight(n, &done));
+        return done ? TERN_OK : tern__onnx_put(n, 0, tern__onnx_attr_tensor(n, "value"));
+    }
     if (tern__onnx_attr_given(n, "value_float")) {
         const double x = tern__onnx_attr_float(n, "value_float", 0);
         return tern__onnx_put(n, 0, tern__onnx_const(n, TERN_F32, &(tern_shape){0}, &x));

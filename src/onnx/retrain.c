@@ -39,25 +39,60 @@ static bool frozen(const char *patterns, const char *name)
     return false;
 }
 
+/* A pattern that fits nothing is a mistake that would be noticed only after the training. */
+tern_status tern__onnx_check_freeze(const tern__onnx_trace *t)
+{
+    const tern_graph *g = t->g;
+    const char *patterns = t->params->variables ? t->params->freeze : NULL;
+    while (patterns && *patterns) {
+        char one[256];
+        const size_t len = strcspn(patterns, ",");
+        snprintf(one, sizeof one, "%.*s", (int)TERN_MIN(len, sizeof one - 1), patterns);
+        bool fits = len == 0;
+        for (int i = 0; i < g->n_variables && !fits; i++)
+            fits = frozen(one, g->values[g->variables[i]].name);
+        if (!fits)
+            return tern__fail(TERN_E_NOT_FOUND, "no weight's name fits \"%s\"; the first of %d is \"%s\"", one, g->n_variables,
+                              g->n_variables ? g->values[g->variables[0]].name : "");
+        patterns += len + (patterns[len] == ',');
+    }
+    return TERN_OK;
+}
+
+static void mark(const tern__onnx_trace *t, tern__onnx_value *x, const char *name)
+{
+    /* Single numbers are bounds, scales, factors. */
+    if (!x || !tern__dtype_is(x->type.dtype, TERN__T_FLOAT) || tern__elems(&x->type.shape) < 2)
+        return;
+    x->variable = name;
+    x->trainable = !frozen(t->params->freeze, name);
+}
+
 void tern__onnx_mark_variables(tern__onnx_trace *t, const tern__onnx_scope *s, const Onnx__GraphProto *g)
 {
-    if (!t->params || !t->params->variables)
-        return;
-    for (size_t i = 0; i < g->n_initializer; i++) {
-        tern__onnx_value *x = tern__onnx_lookup(s, g->initializer[i]->name);
-        /* Single numbers are bounds, scales, factors. */
-        if (!x || !tern__dtype_is(x->type.dtype, TERN__T_FLOAT) || tern__elems(&x->type.shape) < 2)
-            continue;
-        x->variable = g->initializer[i]->name;
-        x->trainable = !frozen(t->params->freeze, x->variable);
+    for (size_t i = 0; t->params && t->params->variables && i < g->n_initializer; i++)
+        mark(t, tern__onnx_lookup(s, g->initializer[i]->name), g->initializer[i]->name);
+}
+
+tern_status tern__onnx_constant_weight(tern__onnx_node *n, bool *done)
+{
+    tern__onnx_trace *t = n->t;
+    const Onnx__AttributeProto *a = tern__onnx_attr(n, "value");
+    *done = t->params && t->params->variables && !n->scope->outer && !n->scope->call && a && a->t && n->n_out == 1 && n->out[0];
+    if (!*done)
+        return TERN_OK;
+    const tern__onnx_override *o = tern__onnx_override_of(t, a->t);
+    tern__type type;
+    tern__blob *data;
+    if (o) {
+        type = o->type;
+        data = o->data;
+    } else {
+        TERN_TRY(tern__onnx_weight_of(t->m, a->t, &type, &data));
     }
-    /* Running statistics do not learn by gradients. */
-    for (size_t i = 0; i < g->n_node; i++)
-        for (size_t k = 3; strcmp(g->node[i]->op_type, "BatchNormalization") == 0 && k < 5 && k < g->node[i]->n_input; k++) {
-            tern__onnx_value *x = tern__onnx_lookup(s, g->node[i]->input[k]);
-            if (x)
-                x->trainable = false;
-        }
+    tern__onnx_become_data(n->out[0], &type, data);
+    mark(t, n->out[0], n->proto->output[0]);
+    return TERN_OK;
 }
 
 /* --- Another head -------------------------------------------------------------------------------------------------- */
@@ -79,10 +114,20 @@ static const Onnx__NodeProto *maker(const Onnx__GraphProto *g, const char *name)
     return NULL;
 }
 
+/* An initializer, or what a Constant node holds: some exporters write all weights so. */
+static const Onnx__TensorProto *tensor_of(const Onnx__GraphProto *g, const char *name)
+{
+    const Onnx__TensorProto *t = initializer(g, name);
+    const Onnx__NodeProto *p = t || !name ? NULL : maker(g, name);
+    const Onnx__AttributeProto *a = p && strcmp(p->op_type, "Constant") == 0 ? tern__onnx_find_attr(p, "value") : NULL;
+    return t ? t : a ? a->t : NULL;
+}
+
 /* The tensors between the last layer with weights and the output: the layer's own, and lists or biases of what comes after. */
 struct head {
     const Onnx__NodeProto *layer;
     const Onnx__TensorProto *weight;
+    const Onnx__TensorProto *list;  /* what a Reshape makes of the weight on its way to the layer; NULL: it comes straight */
     const Onnx__TensorProto *others[32];
     int n_others;
 };
@@ -90,6 +135,16 @@ struct head {
 static bool is_layer(const Onnx__NodeProto *p)
 {
     return p->n_input > 1 && (strcmp(p->op_type, "Gemm") == 0 || strcmp(p->op_type, "MatMul") == 0 || strcmp(p->op_type, "Conv") == 0);
+}
+
+static void find_weight(const Onnx__GraphProto *g, const Onnx__NodeProto *p, struct head *h)
+{
+    const Onnx__NodeProto *by = maker(g, p->input[1]);
+    h->weight = tensor_of(g, p->input[1]);
+    if (h->weight || !by || strcmp(by->op_type, "Reshape") != 0 || by->n_input < 2)
+        return;
+    h->weight = tensor_of(g, by->input[0]);
+    h->list = tensor_of(g, by->input[1]);
 }
 
 static tern_status find_head(const tern_onnx *m, struct head *h)
@@ -100,10 +155,13 @@ static tern_status find_head(const tern_onnx *m, struct head *h)
         const Onnx__NodeProto *p = maker(g, name);
         if (!p)
             break;
-        h->weight = is_layer(p) ? initializer(g, p->input[1]) : NULL;
-        for (size_t i = 1; i < p->n_input && h->n_others < TERN_COUNT(h->others); i++)
-            if (initializer(g, p->input[i]) && initializer(g, p->input[i]) != h->weight)
-                h->others[h->n_others++] = initializer(g, p->input[i]);
+        if (is_layer(p))
+            find_weight(g, p, h);
+        for (size_t i = 1; i < p->n_input && h->n_others < TERN_COUNT(h->others); i++) {
+            const Onnx__TensorProto *other = tensor_of(g, p->input[i]);
+            if (other && other != h->weight)
+                h->others[h->n_others++] = other;
+        }
         if (h->weight) {
             h->layer = p;
             return TERN_OK;
@@ -172,6 +230,27 @@ static tern_status remake_other(tern__onnx_trace *t, const Onnx__TensorProto *p,
     return st;
 }
 
+/* The list that the weight is reshaped to, with another extent along `axis`, which must be the weight's own axis of outputs. */
+static tern_status remake_list(tern__onnx_trace *t, const struct head *h, bool first, int64_t old)
+{
+    tern__type type;
+    tern__blob *was, *made;
+    TERN_TRY(tern__onnx_weight_of(t->m, h->list, &type, &was));
+    const int64_t n = tern__elems(&type.shape), axis = first ? 0 : n - 1;
+    const tern__array from = {type, was->data};
+    if (type.dtype != TERN_I64 || n < 2 || tern__array_get_int(&from, axis) != old)
+        return tern__fail(TERN_E_UNSUPPORTED, "the head's weight \"%s\" is reshaped so that its %" PRId64 " outputs do not stay an axis of their own",
+                          h->weight->name, old);
+    made = tern__blob_create(was->data, was->size);
+    if (!made)
+        return tern__fail(TERN_E_NOMEM, "onnx: a new head");
+    const tern__array to = {type, made->data};
+    tern__array_set_int(&to, axis, t->params->classes);
+    tern_status st = add_override(t, h->list, &type, &made);
+    tern__blob_release(made);
+    return st;
+}
+
 tern_status tern__onnx_new_head(tern__onnx_trace *t)
 {
     if (!t->params || t->params->classes <= 0)
@@ -184,7 +263,8 @@ tern_status tern__onnx_new_head(tern__onnx_trace *t)
     if (type.dtype != TERN_F32 || type.shape.rank < 2)
         return tern__fail(TERN_E_UNSUPPORTED, "the head's weight \"%s\" is no f32 matrix", h.weight->name);
     const bool conv = strcmp(h.layer->op_type, "Conv") == 0;
-    const int axis = conv || (strcmp(h.layer->op_type, "Gemm") == 0 && trans_b(h.layer)) ? 0 : type.shape.rank - 1;
+    const bool first = conv || (strcmp(h.layer->op_type, "Gemm") == 0 && trans_b(h.layer));
+    const int axis = first ? 0 : type.shape.rank - 1;
     const int64_t old = type.shape.dim[axis], fan_in = tern__elems(&type.shape) / TERN_MAX(old, 1);
     type.shape.dim[axis] = t->params->classes;
     int64_t elems;
@@ -196,6 +276,8 @@ tern_status tern__onnx_new_head(tern__onnx_trace *t)
     draw((float *)(void *)made->data, elems, fan_in, t->params->seed, h.weight->name);
     tern_status st = add_override(t, h.weight, &type, &made);
     tern__blob_release(made);
+    if (st == TERN_OK && h.list)
+        st = remake_list(t, &h, first, old);
     for (int i = 0; i < h.n_others && st == TERN_OK; i++)
         st = remake_other(t, h.others[i], old);
     return st;

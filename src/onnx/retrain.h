@@ -10,6 +10,10 @@ bool tern__onnx_trains(const tern__onnx_trace *t);
 int64_t tern__onnx_batch(const tern__onnx_trace *t);
 /* Which of the scope's initialisers become variables, and which of these learn. */
 void tern__onnx_mark_variables(tern__onnx_trace *t, const tern__onnx_scope *s, const Onnx__GraphProto *g);
+/* A Constant node of the main graph: as an initialiser would, it becomes known data and a variable. *done: it did. */
+tern_status tern__onnx_constant_weight(tern__onnx_node *n, bool *done);
+/* TERN_E_NOT_FOUND if a pattern of weights to freeze fits no variable of the graph. */
+tern_status tern__onnx_check_freeze(const tern__onnx_trace *t);
 /* Makes the weights of a head for as many classes as the parameters say. */
 tern_status tern__onnx_new_head(tern__onnx_trace *t);
 /* What stands in for an initialiser, or NULL. */

@@ -91,7 +91,8 @@ static tern_status trace_whole(tern__onnx_trace *t, const tern_onnx_graph_params
     for (int i = 0; i < n_in; i++)
         TERN_TRY(graph_input(t, i, p, &values[i]));
     TERN_TRY(tern__onnx_walk_model(t, values, values + n_in));
-    return graph_outputs(t, values + n_in);
+    TERN_TRY(graph_outputs(t, values + n_in));
+    return tern__onnx_check_freeze(t);
 }
 
 tern_status tern_onnx_graph(tern_onnx *m, const tern_onnx_graph_params *p, tern_graph **out)
