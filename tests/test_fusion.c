@@ -260,12 +260,41 @@ static void each_pass_left_out(void **state)
     }
 }
 
+/* What is folded and never stored may be large, but not beyond the counters and indices of a kernel. */
+static void virtual_elements(void **state)
+{
+    (void)state;
+    const int64_t axes[] = {-1}, large[] = {3, INT32_MAX}, larger[] = {3, INT64_C(1) << 31}, square[] = {1 << 20, 1 << 20}, line[] = {INT64_C(1) << 40};
+    for (int f = 0; f < 2; f++)
+        for (int kind = 0; kind < 4; kind++) {
+            tern_device *d = device_of(devices[f]);
+            tern_graph *g = graph();
+            tern_value x = input(g, "x", (tern_shape){.rank = 1, .dim = {1}}), v;
+            if (kind < 2)
+                v = tern_graph_op1(g, "expand", x, TERN_ATTRS(TERN_INTS("shape", kind ? larger : large, 2)));
+            else if (kind == 2)
+                v = tern_graph_add(g, "random_uniform", NULL, 0, TERN_ATTRS(TERN_INTS("shape", square, 2), TERN_INT("seed", 1)));
+            else
+                v = tern_graph_op1(g, "reshape", tern_graph_op1(g, "expand", x, TERN_ATTRS(TERN_INTS("shape", line, 1))), TERN_ATTRS(TERN_INTS("shape", square, 2)));
+            tern_graph_output(g, "y", tern_graph_op1(g, "sum", v, TERN_ATTRS(TERN_INTS("axes", axes, 1))));
+            MUST(tern_graph_check(g));
+            tern_session *s = NULL;
+            tern_status st = tern_session_create(d, g, NULL, &s);
+            if (kind == 0 ? st != TERN_OK : st != TERN_E_UNSUPPORTED || !strstr(tern_last_error(), "32"))
+                fail_msg("%s, kind %d: %s, %s", devices[f], kind, tern_status_name(st), st ? tern_last_error() : "");
+            tern_session_destroy(s);
+            tern_graph_destroy(g);
+            tern_device_close(d);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolution_with_epilogue), cmocka_unit_test(rows),   cmocka_unit_test(movement_is_free),
         cmocka_unit_test(two_anchors),               cmocka_unit_test(diamond), cmocka_unit_test(update_in_the_gradient),
         cmocka_unit_test(account_of_the_demo),       cmocka_unit_test(each_pass_left_out),
+        cmocka_unit_test(virtual_elements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/resource.h>
+#endif
 #include <time.h>
 #include <unistd.h>
 
@@ -111,6 +114,40 @@ bool cli_can_write(const char *path)
     return false;
 }
 
+#ifdef __linux__
+/* The number after a name in one of the kernel's lists of them; -1: not there. */
+static double listed_kib(const char *path, const char *name)
+{
+    char line[256];
+    double kib = -1;
+    FILE *f = fopen(path, "r");
+    while (f && kib < 0 && fgets(line, sizeof line, f))
+        if (strncmp(line, name, strlen(name)) == 0)
+            kib = strtod(line + strlen(name), NULL);
+    if (f)
+        fclose(f);
+    return kib;
+}
+
+/* A CPU's buffers are the process's own memory, which the kernel promises beyond what there is: whoever then uses it is killed. With this limit it
+ * is refused when it is asked for, and the refusal ends in a sentence. A process that has more already (sanitizers do) is left alone. */
+static void limit_memory(void)
+{
+    const double free_kib = listed_kib("/proc/meminfo", "MemAvailable:"), swap_kib = listed_kib("/proc/meminfo", "SwapFree:");
+    const double used_kib = listed_kib("/proc/self/status", "VmData:"), most = free_kib + (swap_kib > 0 ? swap_kib : 0);
+    struct rlimit r;
+    if (free_kib <= 0 || used_kib < 0 || used_kib > most || getrlimit(RLIMIT_DATA, &r) != 0)
+        return;
+    const rlim_t bytes = (rlim_t)((used_kib + most) * 1024);
+    if (r.rlim_cur != RLIM_INFINITY && r.rlim_cur <= bytes)
+        return;
+    r.rlim_cur = bytes;
+    (void)setrlimit(RLIMIT_DATA, &r); /* what it does not take stays as it was */
+}
+#else
+static void limit_memory(void) {}
+#endif
+
 int cli_open_device(const cli *c, const char *device, unsigned needs, tern_device **out)
 {
     tern_device_params p = {.select = device ? device : c->device, .profile = needs & CLI_PROFILE};
@@ -124,6 +161,8 @@ int cli_open_device(const cli *c, const char *device, unsigned needs, tern_devic
         tern_device_close(d);
         return cli_error(CLI_NO_DEVICE, "the null device plans but computes nothing; choose another (see tern devices)");
     }
+    if (info.type == TERN_DEVICE_CPU)
+        limit_memory();
     *out = d;
     return CLI_OK;
 }

@@ -471,6 +471,7 @@ static int source(tern__body *b, const tern__node *n, const tern__aff *coord)
         use_index(b, r, t->shape.rank ? coord[axis] : tern__aff_const(0));
         return r;
     }
+    check_reach(b, t);
     int step = n->n_in && n->in[0] != TERN_NONE ? tern__body_value(b, n->in[0], NULL) : tern__body_const(b, TERN_I32, 0);
     int r = new_ins(b, TERN__INS_RANDOM, t->dtype);
     use_arg(b, r, step);

@@ -44,6 +44,17 @@ bool tern__same_space(const tern__type *a, const tern__type *b)
     return tern__shape_equal(&a->shape, &b->shape) && a->layout.kind == b->layout.kind && a->layout.block == b->layout.block;
 }
 
+/* What is folded may be of any size, for nothing stores it; the loops over it count in 32 bits. */
+static tern_status check_counters(const tern__fz *z)
+{
+    int64_t rows = 1, folded = 1;
+    for (int d = 0; d < z->space.shape.rank; d++)
+        *(z->mask >> d & 1 ? &folded : &rows) *= z->space.shape.dim[d];
+    if (rows > INT32_MAX || folded > INT32_MAX)
+        return tern__fail(TERN_E_UNSUPPORTED, "fusion: %lld rows of %lld elements are more than a 32-bit counter reaches", (long long)rows, (long long)folded);
+    return TERN_OK;
+}
+
 static tern_status find_space(tern__fz *z)
 {
     const tern__fused *f = z->f;
@@ -59,6 +70,7 @@ static tern_status find_space(tern__fz *z)
         if (i == 0) {
             z->space = *in;
             z->mask = mask;
+            TERN_TRY(check_counters(z));
         } else if (!tern__same_space(&z->space, in) || mask != z->mask) {
             return refuse("reductions over different axes");
         }

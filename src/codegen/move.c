@@ -21,6 +21,8 @@ void tern__move_reshape(tern__body *b, const tern_shape *to, const tern__aff *co
                 out[d] = tern__aff_const(0);
             return;
         }
+        if (a > UINT32_MAX)
+            tern__body_fail(b, "an index into %lld elements is more than 32 bits hold", (long long)a);
         tern__aff linear = tern__aff_const(0);
         int64_t stride = 1;
         for (int d = i; d >= i0 && d >= 0; d--) {

@@ -92,12 +92,12 @@ static tern_status ref(const tern__node *n, const tern__array *in, const tern__a
     int64_t o = 0;
     for (int64_t r = 0; r < s->dim[0]; r++) {
         const int64_t batch = tern__array_get_int(&in[2], r);
+        const bool there = batch >= 0 && batch < x->dim[0];
         const line h = line_of(n, &in[1], r, 1, s->dim[2]), w = line_of(n, &in[1], r, 0, s->dim[3]);
         for (int64_t c = 0; c < s->dim[1]; c++)
             for (int64_t ph = 0; ph < s->dim[2]; ph++)
                 for (int64_t pw = 0; pw < s->dim[3]; pw++) {
-                    const int64_t plane = (batch * x->dim[1] + c) * x->dim[2] * x->dim[3];
-                    const bool there = batch >= 0 && batch < x->dim[0];
+                    const int64_t plane = there ? (batch * x->dim[1] + c) * x->dim[2] * x->dim[3] : 0;
                     tern__array_set(&out[0], o++, there ? pool_bin(n, &in[0], plane, &h, &w, ph, pw) : 0);
                 }
     }
