@@ -125,24 +125,82 @@ static void pointwise_element(const tern__node *n, const tern__array *in, const 
                                                           (in[p->first_bool].type.dtype >= TERN_U8 && in[p->first_bool].type.dtype <= TERN_U64)));
 }
 
+/* Does an operand move through the result's last r axes element by element (*step 1) or not at all (0)? */
+static bool is_run(const tern_shape *in, const tern_shape *out, int r, int64_t *step)
+{
+    bool whole = true, none = true;
+    for (int i = 1; i <= r; i++) {
+        const int64_t extent = i <= in->rank ? in->dim[in->rank - i] : 1;
+        whole &= extent == out->dim[out->rank - i];
+        none &= extent == 1;
+    }
+    *step = whole;
+    return whole || none;
+}
+
+/* The most of the last axes that every operand moves through so. */
+static int run_axes(const tern__node *n, const tern__array *in, const tern_shape *out, int64_t *step)
+{
+    for (int r = out->rank; r > 0; r--) {
+        bool all = true;
+        for (int k = 0; k < n->n_in && all; k++)
+            all = !in[k].data || is_run(&in[k].type.shape, out, r, &step[k]);
+        if (all)
+            return r;
+    }
+    return 0;
+}
+
+/* A run of f32, which constants and weights mostly are. */
+static void float_run(const tern__node *n, const tern__array *in, const int64_t *at, const int64_t *step, const double *a, float *out, int64_t count)
+{
+    double x[MOST_OPERANDS] = {0};
+    for (int64_t i = 0; i < count; i++) {
+        for (int k = 0; k < n->n_in; k++)
+            if (in[k].data)
+                x[k] = (double)((const float *)in[k].data)[at[k] + i * step[k]];
+        out[i] = (float)n->op->pointwise->ref(x, a);
+    }
+}
+
+static bool all_f32(const tern__node *n, const tern__array *in, const tern__array *out)
+{
+    bool all = out->type.dtype == TERN_F32;
+    for (int k = 0; k < n->n_in; k++)
+        all &= !in[k].data || in[k].type.dtype == TERN_F32;
+    return all;
+}
+
 tern_status tern__ref_pointwise(const tern__node *n, const tern__array *in, const tern__array *out)
 {
     if (n->n_in > MOST_OPERANDS)
         return tern__fail(TERN_E_UNSUPPORTED, "%s: %d operands, the reference takes %d", n->op->name, n->n_in, MOST_OPERANDS);
     const tern__pointwise *p = n->op->pointwise;
     const tern_shape *shape = &out[0].type.shape;
-    const bool floats = p->ref && (tern__dtype_is(in[p->first_bool].type.dtype, TERN__T_FLOAT) || !p->int_ref);
+    const bool floats = p->ref && (tern__dtype_is(in[p->first_bool].type.dtype, TERN__T_FLOAT) || !p->int_ref), f32 = floats && all_f32(n, in, out);
     double a[MOST_NUMBERS] = {0};
     gather_numbers(n, a);
-    int64_t coord[TERN_MAX_RANK] = {0}, at[MOST_OPERANDS] = {0}, i = 0;
+    int64_t coord[TERN_MAX_RANK] = {0}, at[MOST_OPERANDS] = {0}, step[MOST_OPERANDS] = {0}, i = 0, count = 1;
     if (tern__elems(shape) == 0)
         return TERN_OK;
+    tern_shape outer = *shape; /* the last axes are gone through in one go */
+    for (int r = run_axes(n, in, shape, step); r > 0; r--) {
+        count *= shape->dim[shape->rank - r];
+        outer.dim[shape->rank - r] = 1;
+    }
     do {
         for (int k = 0; k < n->n_in; k++)
             if (in[k].data)
                 at[k] = tern__broadcast_linear(&in[k].type.shape, shape, coord);
-        pointwise_element(n, in, at, a, floats, &out[0], i++);
-    } while (tern__next_index(shape, coord));
+        if (f32)
+            float_run(n, in, at, step, a, (float *)out[0].data + i, count);
+        for (int64_t j = 0; j < count && !f32; j++) {
+            pointwise_element(n, in, at, a, floats, &out[0], i + j);
+            for (int k = 0; k < n->n_in; k++)
+                at[k] += step[k];
+        }
+        i += count;
+    } while (tern__next_index(&outer, coord));
     return TERN_OK;
 }
 
