@@ -51,9 +51,11 @@ class Refused(Exception):
 
 # --- Who computes ---
 
-def run_onnxruntime(path, feeds):
+def run_onnxruntime(path, feeds, optimise=True):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return session.run(None, {i.name: feeds[i.name] for i in session.get_inputs()})
 
@@ -77,9 +79,9 @@ def run_others(path, feeds):
 
 def run_tern(args, path, feeds, folder):
     command = [args.tern, "run", str(path), "--repeat", "1", "--out", str(folder / "results")]
-    for name, array in feeds.items():
-        np.save(folder / f"{name}.npy", array)
-        command += ["--in", f"{name}={folder / name}.npy"]
+    for i, (name, array) in enumerate(feeds.items()):
+        np.save(folder / f"in_{i}.npy", array)
+        command += ["--in", f"{name}={folder}/in_{i}.npy"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if done.returncode:
         raise Refused(done.stderr.strip())
@@ -211,6 +213,19 @@ def differ(got, want, rtol, atol):
     return f"{int(bad.sum())} of {bad.size} differ, first at {list(map(int, at))}: {a[at]:.9g} for {b[at]:.9g}"
 
 
+def n_apart(args, got, wanted):
+    """Elements that differ by more than plain tolerances allow."""
+    return sum(int((~np.isclose(a, b, rtol=args.rtol, atol=args.atol, equal_nan=True)).sum()) for a, b in zip(got, wanted))
+
+
+def as_close(args, model, feeds, got, wanted):
+    """Some models amplify rounding (a difference that decides, a division by nearly nothing): ONNX Runtime differs from itself with and without its
+    optimisations. Do these results differ in no more elements?"""
+    if not all(isinstance(w, np.ndarray) and w.dtype == np.float32 and np.shape(g) == w.shape for g, w in zip(got, wanted)):
+        return False
+    return n_apart(args, got, wanted) <= n_apart(args, run_onnxruntime(model, feeds, False), wanted)
+
+
 def differ_all(args, names, got, wanted):
     for name, a, b in zip(names, got, wanted):
         text = differ(a, b, args.rtol, args.atol)
@@ -240,7 +255,7 @@ def start_of(args, path, dims, folder):
         model = onnx.load(folder / "probe.onnx")
         feeds, names = random_inputs(model, dims), [o.name for o in model.graph.output]
         results = run_tern(args, path, feeds, folder)
-        return path, feeds, names, [results[n] for n in names], False
+        return path, feeds, names, [results[n.replace("/", "_")] for n in names], False
     model = onnx.load(path)
     names = [o.name for o in model.graph.output]
     draws = any(n.op_type in RANDOM for n in model.graph.node)
@@ -259,6 +274,7 @@ def check(args, path, dims, cases):
         folder = pathlib.Path(folder)
         source, feeds, names, wanted, draws = start_of(args, path, dims, folder)
         result = folder / "y.onnx"
+        original = onnx.load(path) if path.suffix == ".onnx" else None
         if args.as_is:
             result = path
         elif path.suffix == ".tern":
@@ -266,7 +282,7 @@ def check(args, path, dims, cases):
             if reason:
                 return "export", reason
         else:
-            refusal = convert(args, source, onnx.load(path), feeds, folder)
+            refusal = convert(args, source, original, feeds, folder)
             if refusal:
                 return refusal
         onnx.checker.check_model(str(result), full_check=True)
@@ -275,19 +291,33 @@ def check(args, path, dims, cases):
         got, who = run_others(result, feeds)
         text = differ_all(args, names, got, wanted)
         if text and path.suffix == ".onnx":
-            wanted = run_others(path, feeds)[0] # a case's data may be at odds with its own model
-            text, who = differ_all(args, names, got, wanted) and text, f"{who}, against the test data"
+            own = run_others(path, feeds)[0]
+            if not differ_all(args, names, got, own): # a case's data may be at odds with its own model
+                text, who, wanted = None, f"{who}, against the test data", own
+        if text and as_close(args, result, feeds, got, wanted):
+            text, who = None, f"{who}, as closely as with itself"
         if text:
             return "wrong", f"{who}: {text}"
-        if all(isinstance(v, np.ndarray) and v.dtype.kind != "O" for v in list(feeds.values()) + wanted):
+        if path.suffix == ".tern" or all(v.type.HasField("tensor_type") for v in list(original.graph.input) + list(original.graph.output)):
             keep_case(cases / re.sub(r"[^\w.-]", "_", "_".join(path.parts[-3:-1] if path.name == "model.onnx" else path.parts[-1:])), result, feeds, names, wanted)
         return ("agrees" if args.as_is or onnx.load(result).producer_name == "tern" else "own nodes"), who
 
 
 def tern_test(args, cases):
-    """What Tern says of the models that came out: (name, sentence) of each that it does not pass."""
+    """What Tern says of the models that came out: (name, sentence) of each whose numbers are others."""
     done = subprocess.run([args.tern, "test", str(cases), "--json", "--rtol", str(args.rtol), "--atol", str(args.atol)], capture_output=True, text=True)
-    return [(c["name"], c["reason"]) for c in json.loads(done.stdout)["cases"] if c["outcome"] != "passed"]
+    wrong = []
+    for case in json.loads(done.stdout)["cases"]:
+        if case["outcome"] == "passed":
+            continue
+        model = onnx.load(cases / case["name"] / "model.onnx")
+        feeds, wanted = test_data(cases / case["name"], model)
+        with tempfile.TemporaryDirectory() as folder:
+            got = run_tern(args, cases / case["name"] / "model.onnx", feeds, pathlib.Path(folder))
+        got = [got.get(o.name.replace("/", "_")) for o in model.graph.output]
+        if not as_close(args, cases / case["name"] / "model.onnx", feeds, got, wanted):
+            wrong.append((case["name"], case["reason"]))
+    return wrong
 
 
 def models_of(paths):
