@@ -299,7 +299,8 @@ def check(args, path, dims, cases):
         if text:
             return "wrong", f"{who}: {text}"
         if path.suffix == ".tern" or all(v.type.HasField("tensor_type") for v in list(original.graph.input) + list(original.graph.output)):
-            keep_case(cases / re.sub(r"[^\w.-]", "_", "_".join(path.parts[-3:-1] if path.name == "model.onnx" else path.parts[-1:])), result, feeds, names, wanted)
+            name = "_".join(path.parts[-3:-1] if path.name == "model.onnx" else path.parts[-1:])
+            keep_case(cases / re.sub(r"[^\w.-]", "_", name), result, feeds, names, wanted)
         return ("agrees" if args.as_is or onnx.load(result).producer_name == "tern" else "own nodes"), who
 
 

@@ -43,8 +43,8 @@ int cli_convert(const cli *c, int argc, char **argv)
     bool json = false;
     const cli_option options[] = {
         CLI_OPT_DIM(&dims),
-        {"in", CLI_LIST, &in, "NAME=FILE", "The input becomes a constant with the elements of this .npy or .pb file: for inputs that choose a branch or say a shape. "
-         "May be repeated.", 0, 0},
+        {"in", CLI_LIST, &in, "NAME=FILE", "The input becomes a constant with the elements of this .npy or .pb file: for inputs that choose a branch or say a "
+         "shape. May be repeated.", 0, 0},
         CLI_OPT_JSON(&json),
         {0},
     };
@@ -64,9 +64,11 @@ int cli_convert(const cli *c, int argc, char **argv)
         return cli_misuse("convert", "OUT must end in .onnx or .tern, not \"%s\"", argv[1]);
     if (!cli_can_write(argv[1]))
         return CLI_FAILED;
+    /* With some inputs constant a copy would not be what was asked for. */
+    const cli_graph_params p = {.dims = &extents, .known = &in, .variables = true, .copy = to_onnx && in.n == 0 ? argv[1] : NULL};
     code = cli_dims_read("convert", &dims, &extents);
     if (code == CLI_OK)
-        code = cli_load_graph("convert", argv[0], &(cli_graph_params){.dims = &extents, .known = &in, .variables = true, .copy = to_onnx && in.n == 0 ? argv[1] : NULL}, &g);
+        code = cli_load_graph("convert", argv[0], &p, &g);
     if (code == CLI_OK && g) {
         tern_status st = to_onnx ? tern_onnx_save(g, argv[1]) : tern_model_save(g, argv[1]);
         code = st == TERN_OK ? CLI_OK : cli_fail(st, NULL);

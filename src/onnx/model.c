@@ -407,12 +407,14 @@ tern_status tern__onnx_check_input(const tern_onnx *m, int i, const tern_onnx_va
         return TERN_OK;
     const tern_shape *s = tern_tensor_shape(v->tensor);
     if (p.typed && tern_tensor_dtype(v->tensor) != p.dtype)
-        return tern__fail(TERN_E_DTYPE, "input \"%s\" is %s, the model wants %s", p.name, tern_dtype_name(tern_tensor_dtype(v->tensor)), tern_dtype_name(p.dtype));
+        return tern__fail(TERN_E_DTYPE, "input \"%s\" is %s, the model wants %s", p.name, tern_dtype_name(tern_tensor_dtype(v->tensor)),
+                          tern_dtype_name(p.dtype));
     if (p.rank >= 0 && p.rank != s->rank)
         return tern__fail(TERN_E_SHAPE, "input \"%s\" has %d dimensions, the model wants %d", p.name, s->rank, p.rank);
     for (int k = 0; k < p.rank; k++)
         if (p.dim[k] >= 0 && p.dim[k] != s->dim[k])
-            return tern__fail(TERN_E_SHAPE, "input \"%s\": extent %lld along axis %d, the model wants %lld", p.name, (long long)s->dim[k], k, (long long)p.dim[k]);
+            return tern__fail(TERN_E_SHAPE, "input \"%s\": extent %lld along axis %d, the model wants %lld", p.name, (long long)s->dim[k], k,
+                              (long long)p.dim[k]);
     return TERN_OK;
 }
 
