@@ -27,7 +27,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_BODIES = 6, MAX_DIMS = 9, MAX_ELEMS = 4096, MAX_WORK = 20000 };
+enum { MAX_BODIES = 6, MAX_DIMS = 9, MAX_ELEMS = 4096, MAX_WORK = 5000 };
 
 /* --- A model from text ------------------------------------------------------------------------------------------- */
 

@@ -23,7 +23,7 @@ static inline size_t fuzz_draw(size_t below)
 /* Mostly small, where shapes are; now and then something whose product or sum wraps. */
 static inline int64_t fuzz_number(void)
 {
-    static const int64_t edges[] = {-1, 0, 1, INT8_MIN, INT16_MAX, 4096, 65536, INT32_MAX, INT32_MIN, INT64_C(1) << 31, INT64_C(1) << 32,
+    static const int64_t edges[] = {-1, 0, 1, INT8_MIN, 17, 300, INT32_MAX, INT32_MIN, INT64_C(1) << 31, INT64_C(1) << 32,
                                     INT64_C(1) << 40, INT64_C(1) << 61, INT64_C(1) << 62, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1};
     return fuzz_draw(4) ? (int64_t)fuzz_draw(12) - 3 : edges[fuzz_draw(sizeof edges / sizeof edges[0])];
 }
