@@ -269,28 +269,28 @@ static tern_status loop_end(tern__onnx_node *n, struct loop *l)
     return TERN_OK;
 }
 
-static bool has_initializer(const Onnx__GraphProto *g, const char *name)
+/* The node of a body that makes this value; NULL: it comes from elsewhere. */
+static const Onnx__NodeProto *maker_of(const Onnx__GraphProto *g, const char *name)
 {
-    for (size_t i = 0; i < g->n_initializer; i++)
-        if (strcmp(g->initializer[i]->name, name) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < g->n_node; i++)
+        for (size_t k = 0; k < g->node[i]->n_output; k++)
+            if (strcmp(g->node[i]->output[k], name) == 0)
+                return g->node[i];
+    return NULL;
 }
 
-/* The condition stays what it is after the first round: the body hands it on, or has a constant for it. */
+/* The condition stays what it is after the first round: the body hands it on, has a constant for it, or takes it from outside. */
 static bool keeps_condition(const Onnx__GraphProto *body)
 {
     const char *name = body->output[0]->name;
     for (int hops = 0; hops < 8; hops++) {
-        const Onnx__NodeProto *maker = NULL;
-        if ((body->n_input > 1 && strcmp(name, body->input[1]->name) == 0) || has_initializer(body, name))
+        for (size_t i = 0; i < body->n_input; i++)
+            if (strcmp(name, body->input[i]->name) == 0)
+                return i == 1;
+        const Onnx__NodeProto *maker = maker_of(body, name);
+        if (!maker || strcmp(maker->op_type, "Constant") == 0)
             return true;
-        for (size_t i = 0; i < body->n_node && !maker; i++)
-            if (body->node[i]->n_output == 1 && strcmp(body->node[i]->output[0], name) == 0)
-                maker = body->node[i];
-        if (maker && strcmp(maker->op_type, "Constant") == 0)
-            return true;
-        if (!maker || maker->n_input != 1 || strcmp(maker->op_type, "Identity") != 0)
+        if (maker->n_input != 1 || strcmp(maker->op_type, "Identity") != 0)
             return false;
         name = maker->input[0];
     }
