@@ -3,7 +3,8 @@
 usage: tally.py LOG.json ...
 
 A program that speaks TAP ("1..N", "ok", "not ok") counts by its cases, any other as one case by its exit status. A program
-that failed without saying "not ok" (a crash, a sanitizer's report, a time-out) adds one failed case of its own."""
+that failed without saying "not ok" (a crash, a sanitizer's report, a time-out) adds one failed case of its own. Notes ("# ...") stand
+after their case (cmocka) or before it (our scripts), so a failed case is printed with those on both sides."""
 import json
 import pathlib
 import re
@@ -19,21 +20,24 @@ def cases(test):
     name, result = test["name"], test["result"]
     if result == "SKIP":
         return 0, 1, []
-    passed, skipped, planned, failures, notes = 0, 0, 0, [], []
+    passed, skipped, planned, failures, notes, broken = 0, 0, 0, [], "", False
     for line in test.get("stdout", "").splitlines():
         plan, case = PLAN.match(line), CASE.match(line)
         if plan:
             planned += int(plan[1])
         elif case:
+            broken = case[1] != "ok" and not SKIP.search(line)
             if SKIP.search(line):
                 skipped += 1
-            elif case[1] == "ok":
-                passed += 1
+            elif broken:
+                failures.append(f"{name}: {case[2]}{notes}")
             else:
-                failures.append(f"{name}: {case[2]}")
-                notes.append(len(failures))
-        elif line.startswith("#") and notes and not line.startswith("# not ok"):
-            failures[-1] += "\n    " + line[1:].strip()
+                passed += 1
+            notes = ""
+        elif line.startswith("#") and not line.startswith(("# ok", "# not ok")):
+            notes += "\n    " + line[1:].strip()
+            if broken:
+                failures[-1] += "\n    " + line[1:].strip()
     if result == "OK":
         missing = planned - passed - skipped - len(failures)
         if missing > 0:
