@@ -128,11 +128,14 @@ static char *new_marks(const tern__lower *l)
     return marks;
 }
 
-bool tern__lower_is_wanted(const tern__lower *l, tern_value v)
+bool tern__kern_is_wanted(tern__kern *k, tern_value v)
 {
+    const tern__lower *l = k->l;
     char *marks = new_marks(l);
-    bool wanted = !marks; /* without memory lowering fails anyway */
-    for (int i = 0; i < l->group->n_outs && !wanted; i++)
+    bool wanted = false;
+    if (!marks)
+        k->failed = k->no_memory = true;
+    for (int i = 0; i < l->group->n_outs && marks && !wanted; i++)
         wanted = comes_from(l, l->group->outs[i], v, marks);
     tern__free(marks);
     return wanted;

@@ -45,8 +45,6 @@ const tern_graph *tern__lower_graph(const tern__lower *l);
 const tern__type *tern__lower_type(const tern__lower *l, tern_value v);
 /* True if v holds the same bytes in every run (constants; frozen weights): what is derived from it can be made once. */
 bool tern__lower_is_constant(const tern__lower *l, tern_value v);
-/* Does anybody want the anchor's output v, or what the group computes from it? If not it need not be made. */
-bool tern__lower_is_wanted(const tern__lower *l, tern_value v);
 
 /* --- Kernels ---
  * A kernel's text is: the lib headers, the defines, the hook functions, then kernels/TEMPLATE, which defines one kernel named
@@ -57,6 +55,8 @@ void tern__kern_define(tern__kern *k, const char *name, const char *fmt, ...) TE
 /* Defines a number of up to 31 bits that the template only reads at run time, so not in #if or as an array's extent: where kernels differ in nothing else
  * they become one, and NAME a parameter of it. A template without HOOK_PARAMS ends its parameters with SIZE_PARAMS, without a comma, for these. */
 void tern__kern_size(tern__kern *k, const char *name, int64_t x);
+/* Does anybody want the anchor's output v, or what the group computes from it? If not it need not be made. */
+bool tern__kern_is_wanted(tern__kern *k, tern_value v);
 /* Fixed parameters, in the template's order. A value used directly (no hook) must be materialised: plain or blocked memory. */
 void tern__kern_value(tern__kern *k, tern_value v);
 void tern__kern_slot(tern__kern *k, int slot, bool writes);
