@@ -396,6 +396,23 @@ static void test_pool(void **state)
 }
 
 /* A device that is full gives the pool's idle memory back before it refuses. */
+static void test_pool_may_be_forbidden(void **state)
+{
+    (void)state;
+    tern__buffer *b, *c;
+    setenv("TERN_POOL", "0", 1);
+    tern_device *d = open_device("");
+    unsetenv("TERN_POOL");
+    OK(tern__buffer_create(d, 100000, &b));
+    void *mem = b->mem;
+    tern__buffer_release(b); /* kept all the same, so that the driver cannot hand it out again */
+    OK(tern__buffer_create(d, 100000, &c));
+    assert_ptr_not_equal(c->mem, mem);
+    tern__buffer_release(c);
+    assert_true(tern__pool_drain(d) >= 200000);
+    tern_device_close(d);
+}
+
 static void test_full_device_drains_the_pool(void **state)
 {
     (void)state;
@@ -825,6 +842,7 @@ static void test_faults_while_opening(void **state)
 
 int main(void)
 {
+    unsetenv("TERN_POOL"); /* which is under test here */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ranking),
         cmocka_unit_test(test_list_and_open),
@@ -837,6 +855,7 @@ int main(void)
         cmocka_unit_test(test_slices),
         cmocka_unit_test(test_kernels_on_slices),
         cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool_may_be_forbidden),
         cmocka_unit_test(test_full_device_drains_the_pool),
         cmocka_unit_test(test_mapping),
         cmocka_unit_test(test_launch_limits),

@@ -1,6 +1,7 @@
 /* Device memory: checks ranges, counts references, and keeps idle buffers for the next request. */
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/status.h"
@@ -13,11 +14,15 @@ struct tern__pool {
     pthread_mutex_t lock;
     tern__buffer *idle; /* newest first */
     size_t idle_bytes;
+    bool once; /* TERN_POOL=0: no memory is used twice, for tools that remember what was written where */
 };
 
 tern__pool *tern__pool_create(void)
 {
     tern__pool *p = tern__alloc(sizeof *p);
+    const char *wish = getenv("TERN_POOL");
+    if (p)
+        p->once = wish && strcmp(wish, "0") == 0;
     if (p && pthread_mutex_init(&p->lock, NULL) != 0) {
         tern__free(p);
         p = NULL;
@@ -71,7 +76,7 @@ static tern__buffer *pool_take(tern_device *d, size_t size)
     tern__pool *p = d->pool;
     pthread_mutex_lock(&p->lock);
     tern__buffer **best = NULL;
-    for (tern__buffer **at = &p->idle; *at; at = &(*at)->next) {
+    for (tern__buffer **at = &p->idle; *at && !p->once; at = &(*at)->next) {
         size_t c = (*at)->capacity;
         if (c >= size && c - size <= size / 4 && (!best || c < (*best)->capacity))
             best = at;
@@ -215,7 +220,7 @@ tern_status tern__buffer_slice(tern__buffer *parent, size_t offset, size_t size,
         capacity = room;
     if (capacity == 0)
         return tern__fail(TERN_E_INVALID, "device: a slice of %zu bytes at the very end of a buffer of %zu", size, root->capacity);
-    tern__buffer *b;
+    tern__buffer *b = NULL;
     TERN_TRY(new_buffer(d, size, capacity, &b));
     b->parent = tern__buffer_retain(root);
     b->offset = offset;

@@ -40,6 +40,7 @@ static void print_help(FILE *to)
           "  TERN_DEVICE       The device when there is no --device.\n"
           "  TERN_CACHE_DIR    Where built kernels are kept (default ~/.cache/tern).\n"
           "  TERN_KERNEL_PATH  A folder whose files replace the built-in kernel sources.\n"
+          "  TERN_POOL         0: no device memory is used twice, for tools that watch it.\n"
           "\nExit codes:\n"
           "  0  all is well\n"
           "  1  it failed: a bad or unwritable file, a device error, a result that differs\n"
