@@ -4,7 +4,8 @@ usage: tally.py LOG.json ...
 
 A program that speaks TAP ("1..N", "ok", "not ok") counts by its cases, any other as one case by its exit status. A program
 that failed without saying "not ok" (a crash, a sanitizer's report, a time-out) adds one failed case of its own. Notes ("# ...") stand
-after their case (cmocka) or before it (our scripts), so a failed case is printed with those on both sides."""
+after their case (cmocka) or before it (our scripts), so a failed case is printed with those on both sides. What went to standard
+error, cmocka's sentences among it, follows the program's last failure."""
 import json
 import pathlib
 import re
@@ -34,10 +35,13 @@ def cases(test):
             else:
                 passed += 1
             notes = ""
-        elif line.startswith("#") and not line.startswith(("# ok", "# not ok")):
-            notes += "\n    " + line[1:].strip()
+        elif line.startswith(("#", "ERROR: ")) and not line.startswith(("# ok", "# not ok")):
+            note = "\n    " + line.removeprefix("#").strip()
+            notes += note
             if broken:
-                failures[-1] += "\n    " + line[1:].strip()
+                failures[-1] += note
+    if failures:
+        failures[-1] += "".join("\n    " + line for line in test.get("stderr", "").strip().splitlines()[-20:])
     if result == "OK":
         missing = planned - passed - skipped - len(failures)
         if missing > 0:
