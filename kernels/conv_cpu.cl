@@ -44,7 +44,8 @@
 #define LIES_INSIDE 1 /* some tile lies wholly inside them */
 #define DIRECT 0 /* 1: no pixel or channel of a tile is left out, and results go straight from the registers: where there are few products to each, */
                  /* that way counts */
-#define TAIL 0 /* 1: O is no multiple of W */
+#define SV 16  /* channels of a store: W or, where the result is blocked by less, that */
+#define TAIL 0 /* 1: O is no multiple of SV */
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -218,18 +219,18 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
             VSTORE(acc[p][v], p * NV + v, tile);
 
 #pragma unroll 1
-    for (uint v = 0; v < NV; v++) {
-        const uint o = ob * NR + v * W;
+    for (uint v = 0; v < NR; v += SV) {
+        const uint o = ob * NR + v;
 #pragma unroll 1
         for (int p = first - ox0; p < TP; p++) {
-            if (o + W <= O) {
-                CAT(STORE, W)(VLOAD(p * NV + v, tile), n, o, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+            if (o + SV <= O) {
+                CAT(STORE, SV)(CAT(vload, SV)(0, tile + p * NR + v), n, o, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
             }
 #if TAIL
             else
 #pragma unroll 1
-                for (uint j = 0; o + j < O && j < W; j++)
-                    STORE(tile[p * NR + v * W + j], n, o + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+                for (uint j = 0; o + j < O && j < SV; j++)
+                    STORE(tile[p * NR + v + j], n, o + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
 #endif
         }
     }

@@ -6,7 +6,7 @@
  * Tiles are numbered along rows of an image, row by row, image by image: t = (n*TY + ty)*TX + tx. A launch works on the TS tiles from `first` on.
  *
  * STAGE 1, the inputs: v = Bt d B.
- *   x: [N, C/W, H, IW, W] f32, or plain [N, C, H, IW] with IB = 1.   v: [A*A][CB][TS][W], PS floats from point to point.
+ *   x: [N, C/IB, H, IW, IB] f32: channels in blocks of IB, or plain with IB = 1.   v: [A*A][CB][TS][W], PS floats from point to point.
  *   ND-range: (TS/CHUNK rounded up, CB), work-groups of one item.
  * STAGE 2, products and results: per point a matrix product [tiles x C] * [C x NR] in register tiles of TP tiles times NV vectors of
  * output channels, RT register tiles to an item, then the way back and the epilogue. Results of tiles before `own` are another launch's.
@@ -20,7 +20,7 @@
 #define STAGE 2
 #define M 4   /* 4 or 2 */
 #define W 16  /* native vector width of float */
-#define IB 16 /* channels in a block of x: W or 1 */
+#define IB 16 /* channels in a block of x: W, less, or 1 */
 #define C 64
 #define CB 4  /* C/W rounded up */
 #define H 56
@@ -39,8 +39,9 @@
 #define NV 2
 #define RT 2
 #define TILES_FIRST 0
-#define TAIL 0 /* 1: O is no multiple of W */
-#define SIZE_PARAMS /* C, CB, H, IW, TY, TX, TS, PS, O, OH and OW may be parameters */
+#define SV 16  /* channels of a store: W or, where the result is blocked by less, that */
+#define TAIL 0 /* 1: O is no multiple of SV */
+#define SIZE_PARAMS /* C, CB, H, IW, TY, TX, TS, PS, O, OH, OW and TILES_FIRST may be parameters */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
 {
@@ -92,17 +93,19 @@ __kernel void KERNEL(const __global float *restrict x, __global float *restrict 
     for (int t = t0; t < t1; t++) {
         const int n = (first + t) / (TY * TX), at = (first + t) - n * (TY * TX), ty = at / TX;
         const int iy = ty * M - PT, ix = (at - ty * TX) * M - PL;
-#if IB == 1
+#if IB < W
         float patch[POINTS * W]; /* channels gathered into vectors, zero where there are none */
-        const __global float *xs = x + ((size_t)n * C + cb * W) * (size_t)(H * IW);
+        const __global float *xs = x + (size_t)n * C * (size_t)(H * IW);
 #pragma unroll 1
         for (int k = 0; k < A; k++)
 #pragma unroll 1
             for (int j = 0; j < A; j++) {
                 const bool inside = iy + k >= 0 && iy + k < H && ix + j >= 0 && ix + j < IW;
 #pragma unroll 1
-                for (int c = 0; c < W; c++)
-                    patch[(k * A + j) * W + c] = inside && cb * W + c < C ? xs[(c * H + iy + k) * IW + ix + j] : 0.0f;
+                for (int i = 0; i < W; i++) {
+                    const int c = cb * W + i;
+                    patch[(k * A + j) * W + i] = inside && c < C ? xs[((c / IB * H + iy + k) * IW + ix + j) * IB + c % IB] : 0.0f;
+                }
             }
 #pragma unroll 1
         for (int j = 0; j < A; j++) {
@@ -265,17 +268,20 @@ __kernel void KERNEL(const __global float *restrict v, const __global float *res
 #pragma unroll 1
                 for (int q = ox; q < ox1; q++) {
                     const VEC r = results[(p - oy) * M + q - ox];
-                    if (o + W <= O) {
-                        CAT(STORE, W)(r, (uint)n, o, (uint)p, (uint)q, HOOK_ARGS);
-                    }
-#if TAIL
-                    else {
-                        float lanes[W];
-                        VSTORE(r, 0, lanes);
+#if SV == W && !TAIL
+                    CAT(STORE, W)(r, (uint)n, o, (uint)p, (uint)q, HOOK_ARGS);
+#else
+                    float lanes[W];
+                    uint c = 0;
+                    VSTORE(r, 0, lanes);
 #pragma unroll 1
-                        for (uint c = 0; o + c < O; c++)
-                            STORE(lanes[c], (uint)n, o + c, (uint)p, (uint)q, HOOK_ARGS);
-                    }
+                    for (; c < W && o + c + SV <= O; c += SV)
+                        CAT(STORE, SV)(CAT(vload, SV)(0, lanes + c), (uint)n, o + c, (uint)p, (uint)q, HOOK_ARGS);
+#if TAIL
+#pragma unroll 1
+                    for (; c < W && o + c < O; c++)
+                        STORE(lanes[c], (uint)n, o + c, (uint)p, (uint)q, HOOK_ARGS);
+#endif
 #endif
                 }
         }

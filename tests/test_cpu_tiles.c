@@ -224,6 +224,7 @@ static void convolutions(void **state)
         {16, 16, 7, 7, 5, 1, 1, 2, 2},   {32, 48, 9, 56, 3, 2, 1, 1, 1},  {32, 16, 33, 17, 3, 1, 2, 2, 2},  {16, 127, 1, 1, 1, 1, 1, 0, 0},
         {48, 17, 6, 11, 1, 1, 1, 0, 0},  {8, 24, 12, 15, 7, 1, 1, 3, 3},  {5, 1, 4, 4, 4, 1, 1, 3, 0},      {16, 16, 30, 45, 1, 2, 1, 0, 0},
         {16, 32, 2, 3, 3, 1, 1, 1, 1},   {4, 16, 16, 31, 3, 3, 2, 2, 1},
+        {24, 40, 13, 9, 3, 1, 1, 1, 1},   {12, 28, 7, 15, 1, 1, 1, 0, 0},   {40, 24, 12, 10, 5, 2, 1, 2, 2},
         {16, 32, 3, 3, 3, 1, 4, 4, 4},   {16, 16, 20, 30, 1, 1, 1, 14, 14}, {3, 16, 5, 30, 1, 1, 1, 14, 14}};
     for (int i = 0; i < TERN_COUNT(all); i += every)
         convolution(&all[i]);
@@ -259,7 +260,8 @@ static void depthwise_convolutions(void **state)
     (void)state;
     static const struct window all[] = {
         {32, 0, 14, 14, 3, 1, 1, 1, 1}, {16, 0, 15, 33, 3, 2, 1, 1, 1}, {48, 0, 7, 7, 5, 1, 1, 2, 2}, {17, 0, 5, 9, 3, 1, 1, 0, 1}, {16, 0, 13, 31, 5, 2, 1, 1, 2},
-        {15, 0, 1, 1, 3, 1, 1, 1, 1},   {16, 0, 17, 20, 7, 1, 1, 3, 3}, {33, 0, 9, 8, 3, 1, 2, 2, 2}, {16, 0, 3, 2, 3, 1, 1, 4, 5}, {64, 0, 30, 28, 7, 2, 1, 3, 3}};
+        {15, 0, 1, 1, 3, 1, 1, 1, 1},   {16, 0, 17, 20, 7, 1, 1, 3, 3}, {33, 0, 9, 8, 3, 1, 2, 2, 2}, {16, 0, 3, 2, 3, 1, 1, 4, 5}, {64, 0, 30, 28, 7, 2, 1, 3, 3},
+        {24, 0, 11, 14, 3, 1, 1, 1, 1}, {28, 0, 12, 13, 5, 2, 1, 2, 1}};
     for (int i = 0; i < TERN_COUNT(all); i += every)
         depthwise(&all[i]);
     tern_graph *g = new_graph();
@@ -293,6 +295,29 @@ static void chains_stay_blocked(void **state)
     check(g, "conv, conv, residual, product");
 }
 
+/* Channels that fill blocks smaller than the vectors: conv, pooling, residual, depthwise, and back to plain. */
+static void small_blocks(void **state)
+{
+    (void)state;
+    const tern_attr *same = TERN_ATTRS(TERN_INTS("pads", ((const int64_t[]){1, 1, 1, 1}), 4));
+    static const int64_t channels[] = {24, 12, 56};
+    for (int i = 0; i < TERN_COUNT(channels); i += every) {
+        const int64_t c = channels[i];
+        tern_graph *g = new_graph();
+        tern_value x = tern_graph_input(g, "x", TERN_F32, SHAPE(2, 3, 14, 14), 0), b = tern_graph_input(g, "b", TERN_F32, SHAPE(1, c, 1, 1), 0);
+        tern_value a = tern_graph_op1(g, "tanh", tern_graph_op2(g, "conv", x, random_constant(g, TERN_F32, SHAPE(c, 3, 3, 3), 1), same), NULL);
+        a = tern_graph_op1(g, "max_pool", a, TERN_ATTRS(TERN_INTS("kernel", ((const int64_t[]){2, 2}), 2), TERN_INTS("strides", ((const int64_t[]){2, 2}), 2)));
+        const tern_attr *each = TERN_ATTRS(TERN_INTS("pads", ((const int64_t[]){1, 1, 1, 1}), 4), TERN_INT("group", c));
+        tern_value d = tern_graph_op2(g, "conv", a, random_constant(g, TERN_F32, SHAPE(c, 1, 3, 3), 2), each);
+        d = tern_graph_op2(g, "add", d, b, NULL);
+        tern_value e = tern_graph_op2(g, "add", tern_graph_op2(g, "conv", d, random_constant(g, TERN_F32, SHAPE(c, c, 1, 1), 3), NULL), a, NULL);
+        tern_graph_output(g, "e", tern_graph_op1(g, "tanh", e, NULL));
+        tern_graph_output(g, "m", tern_graph_op1(g, "mean", e, TERN_ATTRS(TERN_INTS("axes", ((const int64_t[]){2, 3}), 2))));
+        tern_graph_output(g, "s", tern_graph_op2(g, "mul", e, tern_graph_op1(g, "sigmoid", e, NULL), NULL));
+        check_by(NULL, g, "blocks smaller than vectors");
+    }
+}
+
 static void narrower_vectors(void **state)
 {
     const uint32_t native = device->info.native_vector_f32;
@@ -305,6 +330,7 @@ static void narrower_vectors(void **state)
         sizes_straddle_tiles(state);
         convolutions(state);
         depthwise_convolutions(state);
+        small_blocks(state);
         chains_stay_blocked(state);
     }
     every = usual;
@@ -330,6 +356,7 @@ int main(void)
         cmocka_unit_test(sizes_straddle_tiles), cmocka_unit_test(long_sums_are_split), cmocka_unit_test(halves_are_packed),
         cmocka_unit_test(batches),              cmocka_unit_test(convolutions),        cmocka_unit_test(other_ranks),
         cmocka_unit_test(depthwise_convolutions),
+        cmocka_unit_test(small_blocks),
         cmocka_unit_test(chains_stay_blocked),  cmocka_unit_test(narrower_vectors),    cmocka_unit_test(refusals_have_reasons),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

@@ -110,6 +110,7 @@ static const struct layer layers[] = {
     {1, 3, 16, 13, 17, 2, 0, 0, 3, true, false},   {3, 32, 48, 13, 17, 0, 1, 2, 1, true, false}, {1, 16, 16, 1, 1, 4, 5, 6, 3, true, false},
     {1, 48, 16, 13, 17, 1, 1, 1, 1, true, true},   {3, 15, 16, 5, 7, 0, 2, 1, 0, false, true},  {1, 16, 33, 3, 3, 1, 1, 1, 1, false, true},
     {3, 3, 1, 13, 17, 2, 1, 0, 1, true, true},     {1, 64, 80, 14, 14, 1, 1, 1, 1, true, false},
+    {1, 24, 40, 13, 9, 1, 1, 1, 1, true, false},   {3, 12, 28, 6, 5, 1, 0, 1, 1, true, false},  {1, 8, 20, 7, 7, 1, 1, 1, 1, true, true},
 };
 
 static void layers_agree(void **state)

@@ -283,6 +283,8 @@ static void settle_axes(tern__fz *z)
         z->all[i]->lane = z->lane;
     if (z->lane < 0 || z->has_index)
         z->width = 1;
+    else if (z->width > 4 && (tern__fz_extent(z, z->lane) == 4 || tern__fz_extent(z, z->lane) == 8)) /* as in blocks smaller than the vectors */
+        z->width = TERN_MIN(z->width, (int)tern__fz_extent(z, z->lane));
     for (int i = 0; i < z->n_all && z->width > 1; i++) {
         bool rows_scalar = z->all[i] == z->rows && !z->lane_kept;
         if (!rows_scalar && !tern__body_vectorizable(z->all[i], z->width))

@@ -51,15 +51,28 @@ static const tern__impl *impl_of(struct layouts *l, const tern__node *n)
     return st == TERN_OK ? impl : NULL;
 }
 
-static unsigned wanted(struct layouts *l, const tern__node *n, int *block)
+int tern__layout_block(const tern_device_info *d, int64_t channels)
+{
+    int block = d->native_vector_f32 >= 16 ? 16 : d->native_vector_f32 >= 8 ? 8 : 4;
+    while (block >= 4 && channels % block != 0)
+        block /= 2;
+    return block >= 4 ? block : 0;
+}
+
+/* Of a value that may be blocked. */
+static int block_of(const struct layouts *l, tern_value v)
+{
+    const tern_shape *s = tern__shape_of(l->g, v);
+    return s->rank >= 3 ? tern__layout_block(&l->device->info, s->dim[1]) : 0;
+}
+
+static unsigned wanted(struct layouts *l, const tern__node *n)
 {
     const tern__impl *impl = impl_of(l, n);
     if (!impl || !impl->blocked)
         return 0;
     tern__layout_query q = {.graph = l->g, .family = l->device->family, .device = &l->device->info};
-    *block = 0;
-    unsigned mask = impl->blocked(&q, n, block);
-    return *block > 1 ? mask : 0;
+    return impl->blocked(&q, n);
 }
 
 static tern_value operand(const tern__node *n, int i)
@@ -76,15 +89,13 @@ static void choose(struct layouts *l)
             join_pointwise(l, l->g->nodes[i]);
     for (int i = 0; i < l->g->n_nodes; i++) {
         const tern__node *n = l->g->nodes[i];
-        int block = 0;
-        unsigned mask = wanted(l, n, &block);
+        unsigned mask = wanted(l, n);
         for (int k = 0; k < n->n_in + n->n_out; k++) {
             tern_value v = operand(n, k);
             if (!(mask >> k & 1) || !made_here(l->g, v))
                 continue;
-            const tern_shape *s = tern__shape_of(l->g, v);
-            if (s->rank >= 3 && s->dim[1] % block == 0)
-                l->block[find(l, v)] = block;
+            if (block_of(l, v))
+                l->block[find(l, v)] = block_of(l, v);
         }
     }
 }
@@ -112,9 +123,8 @@ static tern_value in_layout(tern__rewrite *rw, tern_value old, int block)
 static tern_status rewrite(tern__rewrite *rw, const tern__node *n)
 {
     struct layouts *l = rw->user;
-    int block = 0;
     bool anchor = n->op->impls != NULL;
-    unsigned mask = anchor ? wanted(l, n, &block) : 0;
+    unsigned mask = anchor ? wanted(l, n) : 0;
     tern_value *in = tern__alloc_array((size_t)n->n_in + 1, sizeof *in), *out = tern__alloc_array((size_t)n->n_out + 1, sizeof *out);
     tern_status st = in && out ? TERN_OK : tern__fail(TERN_E_NOMEM, "layout: %d operands", n->n_in + n->n_out);
     if (st == TERN_OK && l->no_memory)
@@ -123,7 +133,7 @@ static tern_status rewrite(tern__rewrite *rw, const tern__node *n)
         if (n->in[i] == TERN_NONE)
             in[i] = TERN_NONE;
         else if (mask >> i & 1)
-            in[i] = in_layout(rw, n->in[i], block);
+            in[i] = in_layout(rw, n->in[i], block_of(l, n->in[i]));
         else if (anchor)
             in[i] = in_layout(rw, n->in[i], 0);
         else /* codegen reads any layout */

@@ -27,13 +27,17 @@ typedef struct tern__impl {
     tern_status (*lower)(tern__lower *l, const tern__node *n);
     unsigned prologue; /* bit i: operand i is only read through a load hook, so what makes it may be fused in */
     /* Blocked activations: bit i set means operand i (inputs first, then outputs) may be, and wants to be, BLOCKED by
-     * *block. NULL: everything plain. Asked by the layout pass before lowering. */
-    unsigned (*blocked)(const tern__layout_query *q, const tern__node *n, int *block);
+     * tern__layout_block() of its channels. NULL: everything plain. Asked by the layout pass before lowering. */
+    unsigned (*blocked)(const tern__layout_query *q, const tern__node *n);
     bool alone; /* it has no hooks: nothing is ever fused with it */
     /* Where it can do the work but another implementation after it may be faster. Not asked when it is forced; says why not. NULL: it is always worth it. */
     bool (*pays)(const tern__lower *l, const tern__node *n, tern__str *why);
     bool approximate; /* its results differ from the sum by more than the order of the terms: never taken where a session is to be exact */
 } tern__impl;
+
+/* The block for so many channels, the same for all that work on them: the device's vector width, or half or a quarter of it, down to 4, if that divides
+ * them and the whole does not. 0: none does. */
+int tern__layout_block(const tern_device_info *d, int64_t channels);
 
 /* --- Facts --- */
 tern__family tern__lower_family(const tern__lower *l);

@@ -16,7 +16,7 @@ struct direct {
     bool flat;             /* the hook takes one coordinate for all of a channel's pixels */
     int64_t n, c, o, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
     int dims;              /* spatial dimensions of the tensors */
-    int width, block, tp, nv;
+    int width, block, store, tp, nv;
     int n_clips;           /* 0: the input is copied at borders */
     int64_t clip[MAX_CLIPS][2];
 };
@@ -124,6 +124,7 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     const tern__layout *layout = &tern__lower_type(l, d->x)->layout;
     d->block = layout->kind == TERN__BLOCKED ? layout->block : 1;
     d->width = tern__cpu_width(tern__lower_device(l));
+    d->store = tern__cpu_store_width(l, d->y);
     choose_tile(d);
     find_clips(d);
 }
@@ -204,8 +205,9 @@ static void define_shape(tern__kern *k, const struct direct *d)
     const bool left = d->pl > 0, right = (d->ow - d->tp) * d->sw - d->pl + span > d->iw;
     tern__cpu_define(k, "REACHES_OUT", left || right);
     tern__cpu_define(k, "LIES_INSIDE", tiles > 2 || (tiles == 2 && !(left && right)) || !(left || right));
-    tern__cpu_define(k, "DIRECT", d->c * d->kh * d->kw <= 1024 && d->ow % d->tp == 0 && d->o % ((int64_t)d->nv * d->width) == 0);
-    tern__cpu_define(k, "TAIL", d->o % d->width != 0);
+    tern__cpu_define(k, "DIRECT", d->c * d->kh * d->kw <= 1024 && d->ow % d->tp == 0 && d->o % ((int64_t)d->nv * d->width) == 0 && d->store == d->width);
+    tern__cpu_define(k, "SV", d->store);
+    tern__cpu_define(k, "TAIL", d->o % d->store != 0);
 }
 
 static void define_sizes(tern__kern *k, const struct direct *d)
@@ -243,20 +245,18 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
     define_sizes(k, &d);
     tern__kern_value(k, d.x);
     tern__kern_slot(k, slot, false);
-    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d.width}, {.dims = d.flat ? d.dims : 1}, {.dims = d.flat ? 0 : 1}, {0}};
-    tern__kern_store(k, "STORE", d.y, axes, 1, 1u | (unsigned)d.width);
+    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d.store}, {.dims = d.flat ? d.dims : 1}, {.dims = d.flat ? 0 : 1}, {0}};
+    tern__kern_store(k, "STORE", d.y, axes, 1, 1u | (unsigned)d.width | (unsigned)d.store);
     tern__cpu_range(k, tern__div_up(d.ow, d.tp) * d.oh, tern__div_up(d.o, (int64_t)d.nv * d.width), d.n);
     return TERN_OK;
 }
 
-unsigned tern__conv_cpu_blocked(const tern__layout_query *q, const tern__node *n, int *block)
+unsigned tern__conv_cpu_blocked(const tern__layout_query *q, const tern__node *n)
 {
-    int width = tern__cpu_width(q->device);
-    *block = width;
     unsigned mask = 0;
-    if (tern__shape_of(q->graph, n->in[0])->dim[1] % width == 0)
+    if (tern__layout_block(q->device, tern__shape_of(q->graph, n->in[0])->dim[1]))
         mask |= 1u << 0;
-    if (tern__shape_of(q->graph, n->out[0])->dim[1] % width == 0)
+    if (tern__layout_block(q->device, tern__shape_of(q->graph, n->out[0])->dim[1]))
         mask |= 1u << n->n_in;
     return mask;
 }

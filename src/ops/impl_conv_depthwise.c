@@ -14,19 +14,14 @@ struct depthwise {
     bool flip;                   /* gradient by the input: taps backwards */
     bool flat;                   /* one spatial dimension */
     int64_t n, c, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
-    int width, block, tp;
+    int width, block, tp;        /* vectors are as long as the blocks are */
+    int registers;               /* that accumulators and a row of inputs may take */
     int64_t cb, rows;
 };
 
 static int64_t span(const struct depthwise *d, int64_t tp)
 {
     return (tp - 1) * d->sw + (d->kw - 1) * d->dw + 1;
-}
-
-/* Vector registers that accumulators and a row of inputs may take. */
-static int64_t registers(const struct depthwise *d)
-{
-    return tern__cpu_accumulators(d->width) - 1;
 }
 
 static bool read_geometry(const tern__lower *l, const tern__node *n, tern__spatial *s)
@@ -46,10 +41,11 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     d->pl = backward ? d->dw * (d->kw - 1) - s->pad[2] : s->pad[2];
     const tern__layout *layout = &tern__lower_type(l, d->x)->layout;
     d->block = layout->kind == TERN__BLOCKED ? layout->block : 1;
-    d->width = tern__cpu_width(info);
+    d->width = d->block > 1 ? d->block : tern__cpu_width(info);
+    d->registers = tern__cpu_accumulators(tern__cpu_width(info)) - 1;
     d->cb = tern__div_up(d->c, d->width);
     int64_t most = 1;
-    while (most < 14 && most + 1 + span(d, most + 1) <= registers(d))
+    while (most < 14 && most + 1 + span(d, most + 1) <= d->registers)
         most++;
     d->tp = (int)tern__div_up(d->ow, tern__div_up(d->ow, most));
     d->rows = TERN_MAX(ITEM_TAPS / (d->ow * d->kh * d->kw), 1);
@@ -80,7 +76,7 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
         return false;
     }
     read_node(l, n, backward, &s, &d);
-    if (d.tp + span(&d, d.tp) > registers(&d)) {
+    if (d.tp + span(&d, d.tp) > d.registers) {
         tern__str_addf(why, "a row of taps reads %" PRId64 " pixels", span(&d, 1));
         return false;
     }

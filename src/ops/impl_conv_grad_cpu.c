@@ -158,10 +158,9 @@ static tern_status lower(tern__lower *l, const tern__node *n)
 }
 
 /* The input and the gradient where their channels fill whole vectors. */
-static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *block)
+static unsigned blocked(const tern__layout_query *q, const tern__node *n)
 {
     int width = tern__cpu_width(q->device);
-    *block = width;
     unsigned mask = 0;
     for (int i = 0; i < 2; i++)
         if (tern__shape_of(q->graph, n->in[i])->dim[1] % width == 0)

@@ -23,9 +23,8 @@ static const double gather_cycles = 3;        /* a number read from plain memory
 struct winograd {
     tern_value x, w, y;
     bool flip;                   /* gradient by the input: weights transposed, taps backwards */
-    bool gathers;                /* channels of the input do not lie in whole vectors */
     int64_t n, c, o, h, iw, oh, ow, pt, pl;
-    int m, width, tp, nv, rt;
+    int m, width, block, store, tp, nv, rt;
     int64_t ty, tx, strip, rows; /* tiles of an image, of a pair of launches, register tiles of the latter */
     int n_strips;
     int64_t cb, ob;              /* input channels in vectors, output channels in blocks of nv vectors */
@@ -103,7 +102,9 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     d->ty = tern__div_up(d->oh, m);
     d->tx = tern__div_up(d->ow, m);
     d->width = tern__cpu_width(tern__lower_device(l));
-    d->gathers = tern__lower_type(l, d->x)->layout.kind != TERN__BLOCKED;
+    const tern__layout *layout = &tern__lower_type(l, d->x)->layout;
+    d->block = layout->kind == TERN__BLOCKED ? layout->block : 1;
+    d->store = tern__cpu_store_width(l, d->y);
     d->cb = tern__div_up(d->c, d->width);
     choose_sizes(d, tern__lower_device(l));
 }
@@ -203,8 +204,8 @@ static int64_t point_stride(const struct winograd *d)
 static void define_sizes(tern__kern *k, const struct winograd *d, int stage)
 {
     const struct { const char *name; int64_t x; } both[] = {{"STAGE", stage}, {"M", d->m}, {"W", d->width}};
-    const struct { const char *name; int64_t x; } first[] = {{"IB", d->gathers ? 1 : d->width}, {"PT", d->pt}, {"PL", d->pl}, {"CHUNK", CHUNK}};
-    const struct { const char *name; int64_t x; } second[] = {{"TP", d->tp}, {"NV", d->nv}, {"RT", d->rt}, {"TAIL", d->o % d->width != 0}};
+    const struct { const char *name; int64_t x; } first[] = {{"IB", d->block}, {"PT", d->pt}, {"PL", d->pl}, {"CHUNK", CHUNK}};
+    const struct { const char *name; int64_t x; } second[] = {{"TP", d->tp}, {"NV", d->nv}, {"RT", d->rt}, {"SV", d->store}, {"TAIL", d->o % d->store != 0}};
     const struct { const char *name; int64_t x; } sizes[] = {{"CB", d->cb}, {"TY", d->ty}, {"TX", d->tx}, {"TS", d->strip}, {"PS", point_stride(d)}};
     const struct { const char *name; int64_t x; } first_sizes[] = {{"C", d->c}, {"H", d->h}, {"IW", d->iw}};
     const struct { const char *name; int64_t x; } second_sizes[] = {{"O", d->o}, {"OH", d->oh}, {"OW", d->ow}};
@@ -243,13 +244,13 @@ static tern_status lower_results(tern__lower *l, const struct winograd *d, int s
     /* Neighbouring items share the weights where those are too many to stay in the cache, else the inputs. */
     const bool tiles_first = bytes > cache_share(tern__lower_device(l));
     define_sizes(k, d, 2);
-    tern__cpu_define(k, "TILES_FIRST", tiles_first);
+    tern__kern_size(k, "TILES_FIRST", tiles_first);
     tern__kern_slot(k, slot, false);
     tern__kern_slot(k, weights, false);
     tern__kern_i32(k, (int32_t)first);
     tern__kern_i32(k, (int32_t)own);
-    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d->width}, {.dims = 1}, {.dims = 1}, {0}};
-    tern__kern_store(k, "STORE", d->y, axes, 1, 1u | (unsigned)d->width);
+    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d->store}, {.dims = 1}, {.dims = 1}, {0}};
+    tern__kern_store(k, "STORE", d->y, axes, 1, 1u | (unsigned)d->store);
     tern__cpu_range(k, tiles_first ? blocks : d->ob, tiles_first ? d->ob : blocks, 1);
     return TERN_OK;
 }

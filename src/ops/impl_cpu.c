@@ -8,6 +8,12 @@ int tern__cpu_width(const tern_device_info *d)
     return d->native_vector_f32 >= 16 ? 16 : d->native_vector_f32 >= 8 ? 8 : 4;
 }
 
+int tern__cpu_store_width(const tern__lower *l, tern_value v)
+{
+    const tern__layout *layout = &tern__lower_type(l, v)->layout;
+    return layout->kind == TERN__BLOCKED ? layout->block : tern__cpu_width(tern__lower_device(l));
+}
+
 static bool accept_dtype(tern_dtype t, bool half, tern__str *why)
 {
     if (t == TERN_F32 || (half && (t == TERN_F16 || t == TERN_BF16)))

@@ -29,8 +29,10 @@ size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d);
  * vectors (impl_conv_cpu.c). */
 double tern__conv_cpu_cycles(const tern__lower *l, const tern__node *n, bool backward);
 
-/* Blocked operands of convolutions: the input and the result where their channels fill whole vectors. */
-unsigned tern__conv_cpu_blocked(const tern__layout_query *q, const tern__node *n, int *block);
+/* Channels that a store hook for v takes at once: its block, or whole vectors, which codegen takes apart where v is plain. */
+int tern__cpu_store_width(const tern__lower *l, tern_value v);
+/* Blocked operands of convolutions: the input and the result where their channels come in blocks. */
+unsigned tern__conv_cpu_blocked(const tern__layout_query *q, const tern__node *n);
 
 static inline int64_t tern__div_up(int64_t a, int64_t b)
 {

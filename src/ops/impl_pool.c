@@ -200,21 +200,20 @@ static tern_status lower_items(tern__lower *l, const tern__node *n)
 
 /* --- Rows of channel vectors --- */
 
-static bool fills_vectors(const tern_graph *g, const tern__node *n, int width)
+static bool fills_vectors(const tern_graph *g, const tern__node *n, const tern_device_info *d)
 {
     const tern_shape *s = tern__shape_of(g, n->in[0]);
-    return tern__elems(s) > 0 && s->dim[1] % width == 0;
+    return tern__elems(s) > 0 && tern__layout_block(d, s->dim[1]) != 0;
 }
 
 static bool accept_rows(const tern__lower *l, const tern__node *n, tern__str *why)
 {
-    const int width = tern__cpu_width(tern__lower_device(l));
     if (tern__lower_family(l) != TERN__FAMILY_CPU) {
         tern__str_add(why, "made for CPU devices");
         return false;
     }
-    if (!fills_vectors(tern__lower_graph(l), n, width)) {
-        tern__str_addf(why, "%" PRId64 " channels do not fill vectors of %d", tern__lower_type(l, n->in[0])->shape.dim[1], width);
+    if (!fills_vectors(tern__lower_graph(l), n, tern__lower_device(l))) {
+        tern__str_addf(why, "%" PRId64 " channels do not fill vectors", tern__lower_type(l, n->in[0])->shape.dim[1]);
         return false;
     }
     return tern__any_accept(l, n, why);
@@ -223,9 +222,8 @@ static bool accept_rows(const tern__lower *l, const tern__node *n, tern__str *wh
 /* In plain layout neighbouring channels lie far apart: single elements then walk memory in a better order. */
 static tern_status lower_rows(tern__lower *l, const tern__node *n)
 {
-    const int width = tern__cpu_width(tern__lower_device(l));
     const tern__layout *x = &tern__lower_type(l, n->in[0])->layout;
-    return lower_width(l, n, x->kind == TERN__BLOCKED && x->block % width == 0 ? width : 1);
+    return lower_width(l, n, x->kind == TERN__BLOCKED ? x->block : 1);
 }
 
 /* What a value is computed from leads, through pointwise ops, to one whose maker works on blocked channels. */
@@ -247,12 +245,10 @@ static bool comes_blocked(const tern_graph *g, tern_value v, int depth)
 }
 
 /* Every operand, if the first one comes so already: turning it round costs more than the vectors save. */
-static unsigned blocked(const tern__layout_query *q, const tern__node *n, int *block)
+static unsigned blocked(const tern__layout_query *q, const tern__node *n)
 {
-    const int width = tern__cpu_width(q->device);
-    if (!fills_vectors(q->graph, n, width) || !comes_blocked(q->graph, n->in[0], 0))
+    if (!fills_vectors(q->graph, n, q->device) || !comes_blocked(q->graph, n->in[0], 0))
         return 0;
-    *block = width;
     return (1u << (n->n_in + n->n_out)) - 1u;
 }
 
