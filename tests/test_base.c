@@ -224,6 +224,11 @@ static void digests(void **state)
     tern__digest a = tern__hash_more(tern__hash("a", 1), "b", 1), b = tern__hash_more(tern__hash("b", 1), "a", 1);
     assert_false(tern__digest_equal(a, b));
     assert_true(tern__digest_equal(a, tern__hash_more(tern__hash("a", 1), "b", 1)));
+    assert_int_equal(tern__hash_text("some name"), tern__hash_text("some name"));
+    int differ = 0;
+    for (int i = 0; i < 64; i++)
+        differ += tern__hash_text((char[]){(char)('0' + i), 0}) != tern__hash_text("some name");
+    assert_true(differ > 60);
 }
 
 /* Every f16 survives, every tie between neighbours goes to the even one, and a step beyond a tie goes the right way. */

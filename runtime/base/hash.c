@@ -1,5 +1,9 @@
-/* XXH3-128, header only. */
+/* XXH3, header only. */
 #include <stdio.h>
+#include <string.h>
+#ifdef __linux__
+#include <sys/auxv.h>
+#endif
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -21,6 +25,21 @@ tern__digest tern__hash_more(tern__digest d, const void *data, size_t size)
         bytes[i] = (uint8_t)(both[i / 8] >> (8 * (i % 8)));
     return tern__hash(bytes, sizeof bytes);
 }
+
+/* Random bytes that the kernel gives each process; elsewhere the library's address. */
+static uint64_t seed(void)
+{
+    static const char here = 0;
+    uint64_t x = (uint64_t)(uintptr_t)&here;
+#ifdef __linux__
+    const void *random = (const void *)getauxval(AT_RANDOM);
+    if (random)
+        memcpy(&x, random, sizeof x);
+#endif
+    return x;
+}
+
+uint32_t tern__hash_text(const char *s) { return (uint32_t)XXH3_64bits_withSeed(s, strlen(s), seed()); }
 
 bool tern__digest_equal(tern__digest a, tern__digest b) { return a.lo == b.lo && a.hi == b.hi; }
 

@@ -298,13 +298,13 @@ static bool keeps_condition(const Onnx__GraphProto *body)
 }
 
 /* A loop that nothing stops before the walk is given up is given up at once. */
-static tern_status check_rounds(const tern__onnx_trace *t, const struct loop *l)
+static tern_status check_rounds(const tern__onnx_trace *t, int64_t rounds, const Onnx__GraphProto *body)
 {
     const int64_t left = TERN__ONNX_MAX_WALKED - t->walked;
-    if (!l->cond || l->trips <= left / ((int64_t)l->body->n_node + 1) || !keeps_condition(l->body))
+    if (rounds <= left / ((int64_t)body->n_node + 1))
         return TERN_OK;
-    return tern__fail(TERN_E_UNSUPPORTED, "%s%" PRId64 " rounds of %zu nodes: more than %d nodes with all loops unrolled", l->trips == INT64_MAX ? "up to " : "",
-                      l->trips, l->body->n_node, TERN__ONNX_MAX_WALKED);
+    return tern__fail(TERN_E_UNSUPPORTED, "%s%" PRId64 " rounds of %zu nodes: more than %d nodes with all loops unrolled", rounds >= INT64_MAX - 1 ? "up to " : "",
+                      rounds, body->n_node, TERN__ONNX_MAX_WALKED);
 }
 
 static tern_status do_loop(tern__onnx_node *n)
@@ -322,8 +322,8 @@ static tern_status do_loop(tern__onnx_node *n)
     TERN_TRY(tern__onnx_pin(n->scope, l.held, l.n_carried + l.n_scans));
     for (int64_t i = 0; st == TERN_OK && i < l.trips && l.cond; i++) {
         st = loop_once(n, &l, i);
-        if (st == TERN_OK && i == 0)
-            st = check_rounds(n->t, &l);
+        if (st == TERN_OK && i == 0 && l.cond && keeps_condition(l.body))
+            st = check_rounds(n->t, l.trips - 1, l.body);
     }
     tern__onnx_unpin(n->scope);
     return st == TERN_OK ? loop_end(n, &l) : st;
@@ -405,6 +405,7 @@ static tern_status scan_all(tern__onnx_node *n, struct scan *s, tern__onnx_value
     for (int i = 0; i < s->n_outputs; i++)
         if (!(s->held[n_in + i] = new_sequence(t)))
             return tern__fail(TERN_E_NOMEM, "onnx: a scan's outputs");
+    TERN_TRY(check_rounds(t, s->length, s->body));
     TERN_TRY(tern__onnx_pin(n->scope, s->held, n_in + s->n_outputs));
     tern_status st = TERN_OK;
     for (int64_t i = 0; i < s->length && st == TERN_OK; i++)

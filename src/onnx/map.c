@@ -3,6 +3,7 @@
 #include <string.h>
 #include <threads.h>
 
+#include "base/hash.h"
 #include "onnx/import.h"
 #include "onnx/model.h"
 
@@ -24,13 +25,7 @@ enum { SLOTS = 2048 }; /* several times as many as there are meanings; those of 
 static meaning slots[SLOTS];
 static once_flag slots_once = ONCE_FLAG_INIT;
 
-static uint32_t slot_of(const char *name)
-{
-    uint32_t h = 2166136261u;
-    for (; *name; name++)
-        h = (h ^ (uint8_t)*name) * 16777619u;
-    return (h ^ h >> 15) % SLOTS;
-}
+static uint32_t slot_of(const char *name) { return tern__hash_text(name) % SLOTS; }
 
 static void add_meaning(const meaning *x, int n)
 {

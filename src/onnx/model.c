@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "base/status.h"
 #include "onnx/trace.h"
 #include "onnx/wire.h"
@@ -27,18 +28,13 @@ int tern__onnx_opset(Onnx__OperatorSetIdProto *const *sets, size_t n, const char
     return 1;
 }
 
-static uint32_t hash_text(uint32_t h, const char *s)
-{
-    for (; *s; s++)
-        h = (h ^ (uint8_t)*s) * 16777619u;
-    return (h ^ h >> 15) * 16777619u;
-}
+static uint32_t hash_pair(const char *domain, const char *name) { return 31 * tern__hash_text(domain) + tern__hash_text(name); }
 
 /* Where the index of this function is or would be. */
 static int *function_place(const tern_onnx *m, const char *domain, const char *name)
 {
     const uint32_t mask = (uint32_t)m->cap_function_at - 1;
-    uint32_t i = hash_text(hash_text(2166136261u, domain), name) & mask;
+    uint32_t i = hash_pair(domain, name) & mask;
     for (; m->function_at[i]; i = (i + 1) & mask) {
         const Onnx__FunctionProto *f = m->proto->functions[m->function_at[i] - 1];
         if (strcmp(f->name, name) == 0 && strcmp(tern__onnx_domain(f->domain), domain) == 0)
@@ -143,7 +139,7 @@ tern_status tern__onnx_weight_of(tern_onnx *m, const Onnx__TensorProto *p, tern_
 static int *op_place(int *at, int cap, const tern_onnx_op *ops, const char *domain, const char *name, int opset)
 {
     const uint32_t mask = (uint32_t)cap - 1;
-    uint32_t i = (hash_text(hash_text(2166136261u, domain), name) + (uint32_t)opset) & mask;
+    uint32_t i = (hash_pair(domain, name) + (uint32_t)opset) & mask;
     for (; at[i]; i = (i + 1) & mask) {
         const tern_onnx_op *x = &ops[at[i] - 1];
         if (x->opset == opset && strcmp(x->name, name) == 0 && strcmp(x->domain, domain) == 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 
 enum {
     MAX_DEPTH = 64,          /* bodies inside bodies */
@@ -14,18 +15,10 @@ enum {
 
 /* --- Names ------------------------------------------------------------------------------------------------------- */
 
-static uint32_t hash_name(const char *s)
-{
-    uint32_t h = 2166136261u;
-    for (; *s; s++)
-        h = (h ^ (uint8_t)*s) * 16777619u;
-    return h;
-}
-
 /* Where name is, or the free place where it would be. The table is never full. */
 static tern__onnx_name *place(const tern__onnx_scope *s, const char *name)
 {
-    uint32_t i = hash_name(name) & (uint32_t)(s->cap_names - 1);
+    uint32_t i = tern__hash_text(name) & (uint32_t)(s->cap_names - 1);
     while (s->names[i].name && strcmp(s->names[i].name, name) != 0)
         i = (i + 1) & (uint32_t)(s->cap_names - 1);
     return &s->names[i];
