@@ -172,6 +172,21 @@ static void storage_types(void **state)
     }
 }
 
+/* On the CPU family all but inputs and outputs is f32 behind a convolution; the other family keeps the type. */
+static void short_convolutions(void **state)
+{
+    (void)state;
+    static const tern_dtype types[] = {TERN_F16, TERN_BF16};
+    for (int i = 0; i < 2; i++) {
+        tern_graph *g = graph();
+        tern_value x = input(g, "x", types[i], shape(4, 1, 8, 9, 9)), w = input(g, "w", types[i], shape(4, 16, 8, 3, 3));
+        tern_value r = tern_graph_op1(g, "relu", tern_graph_op2(g, "conv", x, w, NULL), NULL);
+        tern_graph_output(g, "r", r);
+        tern_graph_output(g, "p", tern_graph_op1(g, "tanh", tern_graph_op1(g, "global_average_pool", r, NULL), NULL));
+        check_all(g, 0, types[i] == TERN_F16 ? 4e-3 : 3e-2);
+    }
+}
+
 /* State that lives on: a counter, an average updated in place, and two variables that change places. */
 static void variables(void **state)
 {
@@ -316,7 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointwise_chain), cmocka_unit_test(broadcasting), cmocka_unit_test(softmax_is_one_kernel), cmocka_unit_test(reductions),
         cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),              cmocka_unit_test(storage_types),
-        cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty),
+        cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty),                 cmocka_unit_test(short_convolutions),
         cmocka_unit_test(diamond_around_a_product), cmocka_unit_test(small_network),
         cmocka_unit_test(two_results),     cmocka_unit_test(positions_only_for_training),
     };

@@ -176,7 +176,7 @@ int cli_train(const cli *c, int argc, char **argv)
          "The data set: fashion-mnist or mnist, and the folder of its IDX files (default: the usual places); or a folder of class-named folders of PNG "
          "or JPEG images, where every fifth is for the test unless there are folders train and test.", 0, 0},
         {"model", CLI_TEXT, &p.model, "NAME", "The network: convnet (default) or mlp.", 0, 0},
-        {"freeze", CLI_TEXT, &p.freeze, "PATTERN,...", "ONNX models: weights whose name fits (* ? [ ]) do not learn.", 0, 0},
+        {"freeze", CLI_TEXT, &p.freeze, "PATTERN,...", "ONNX models: weights whose name fits (* ? [ ]) do not learn. Each pattern must fit one.", 0, 0},
         {"replace-head", CLI_COUNT, &p.classes, "N", "ONNX models: the last layer is made anew for N classes.", 2, 65536},
         {"size", CLI_COUNT, &o.size, "N", "ONNX models: pixels a side where the model leaves them open (default 224).", 1, 16384},
         {"mean", CLI_TEXT, &o.mean, "X[,Y,Z]", "Taken off each channel of the images, which are in [0, 1] (default 0).", 0, 0},
