@@ -89,8 +89,9 @@ static double check(const struct layer *v, int n, int m)
             double off = fabs(tern__array_get(want, k) - (double)got[k]) / tolerance_of(&v[i], m);
             worst = fmax(worst, off);
             if (!(off <= 1))
-                fail_msg("layer %d (%d to %d channels, %dx%d%s), tiles of %d, width %u: element %d is %.9g, expected %.9g", i, (int)v[i].c, (int)v[i].o, (int)v[i].h,
-                         (int)v[i].w, v[i].backward ? ", gradient" : "", m, device->info.native_vector_f32, (int)k, (double)got[k], tern__array_get(want, k));
+                fail_msg("layer %d (%d to %d channels, %dx%d%s), tiles of %d, width %u: element %d is %.9g, expected %.9g", i, (int)v[i].c, (int)v[i].o,
+                         (int)v[i].h, (int)v[i].w, v[i].backward ? ", gradient" : "", m, device->info.native_vector_f32, (int)k, (double)got[k],
+                         tern__array_get(want, k));
         }
         assert_memory_equal(tern_tensor_data(out[0][i]), tern_tensor_data(out[1][i]), tern_tensor_size_bytes(out[0][i]));
         tern_tensor_destroy(out[0][i]);
@@ -195,8 +196,8 @@ static void refusals_have_reasons(void **state)
         tern_value x = tern_graph_input(g, "x", TERN_F32, SHAPE(1, 4, 8, 8), 0);
         tern_value w = tern_graph_input(g, "w", TERN_F32, SHAPE(4, 4 / cases[i].group, cases[i].kernel, cases[i].kernel), 0);
         tern_graph_output(g, "y", tern_graph_op2(g, "conv", x, w, TERN_ATTRS(TERN_INTS("strides", strides, 2), TERN_INT("group", cases[i].group))));
-        assert_fails(tern_session_create(device, g, &(tern_session_params){.force_impl = "conv=cpu_winograd4", .exact = cases[i].exact}, &s), TERN_E_UNSUPPORTED,
-                     cases[i].words);
+        const tern_session_params p = {.force_impl = "conv=cpu_winograd4", .exact = cases[i].exact};
+        assert_fails(tern_session_create(device, g, &p, &s), TERN_E_UNSUPPORTED, cases[i].words);
         tern_graph_destroy(g);
     }
 }

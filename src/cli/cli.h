@@ -101,7 +101,8 @@ int cli_open_device(const cli *c, const char *device, unsigned needs, tern_devic
 
 /* --- load.c: models of either format --- */
 
-#define CLI_OPT_EXACT(p) {"exact", CLI_FLAG, (p), NULL, "Only kernels that add up what each op's formula says: no Winograd convolutions, which round a little more.", 0, 0}
+#define CLI_OPT_EXACT(p) \
+    {"exact", CLI_FLAG, (p), NULL, "Only kernels that add up what each op's formula says: no Winograd convolutions, which round a little more.", 0, 0}
 #define CLI_OPT_DIM(p) {"dim", CLI_LIST, (p), "NAME=N", "Extent of an ONNX model's symbolic dimension; 1 where it is not given. May be repeated.", 0, 0}
 
 /* What --dim said; at ends with {0}. */

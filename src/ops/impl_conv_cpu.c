@@ -223,7 +223,7 @@ static void define_sizes(tern__kern *k, const struct direct *d)
     define_shape(k, d);
     tern__cpu_define(k, "CLIPS", d->n_clips);
     for (int i = 0; i < MAX_CLIPS; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "CLIP%d_LO", i + 1);
         tern__cpu_define(k, name, d->clip[i][0]);
         snprintf(name, sizeof name, "CLIP%d_HI", i + 1);

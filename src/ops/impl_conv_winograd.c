@@ -277,16 +277,18 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward, int
 }
 
 /* Descriptors of both directions for tiles of M x M. */
-#define WINOGRAD(M)                                                                                                                               \
-    static bool accept_forward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return accept(l, n, false, M, why); }              \
-    static bool accept_backward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return accept(l, n, true, M, why); }              \
-    static bool pays_forward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return pays(l, n, false, M, why); }                  \
-    static bool pays_backward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return pays(l, n, true, M, why); }                  \
-    static tern_status lower_forward##M(tern__lower *l, const tern__node *n) { return lower(l, n, false, M); }                                    \
-    static tern_status lower_backward##M(tern__lower *l, const tern__node *n) { return lower(l, n, true, M); }                                    \
-    const tern__impl tern__impl_conv_winograd##M = {.name = "cpu_winograd" #M, .accept = accept_forward##M, .lower = lower_forward##M,            \
-                                                    .blocked = tern__conv_cpu_blocked, .pays = pays_forward##M, .approximate = true};                            \
-    const tern__impl tern__impl_conv_grad_input_winograd##M = {.name = "cpu_winograd" #M, .accept = accept_backward##M, .lower = lower_backward##M, \
-                                                               .blocked = tern__conv_cpu_blocked, .pays = pays_backward##M, .approximate = true};
+#define WINOGRAD(M)                                                                                                                              \
+    static bool accept_forward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return accept(l, n, false, M, why); }             \
+    static bool accept_backward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return accept(l, n, true, M, why); }             \
+    static bool pays_forward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return pays(l, n, false, M, why); }                 \
+    static bool pays_backward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return pays(l, n, true, M, why); }                 \
+    static tern_status lower_forward##M(tern__lower *l, const tern__node *n) { return lower(l, n, false, M); }                                   \
+    static tern_status lower_backward##M(tern__lower *l, const tern__node *n) { return lower(l, n, true, M); }                                   \
+    const tern__impl tern__impl_conv_winograd##M = {                                                                                             \
+        .name = "cpu_winograd" #M, .accept = accept_forward##M, .lower = lower_forward##M, .blocked = tern__conv_cpu_blocked,                    \
+        .pays = pays_forward##M, .approximate = true};                                                                                           \
+    const tern__impl tern__impl_conv_grad_input_winograd##M = {                                                                                  \
+        .name = "cpu_winograd" #M, .accept = accept_backward##M, .lower = lower_backward##M, .blocked = tern__conv_cpu_blocked,                  \
+        .pays = pays_backward##M, .approximate = true};
 WINOGRAD(4)
 WINOGRAD(2)
