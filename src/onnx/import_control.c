@@ -631,10 +631,12 @@ static tern_status split_lengths(tern__onnx_node *n, int64_t extent, int64_t **o
     if (st != TERN_OK)
         return st;
     const bool list = given && tern__onnx_rank(n, 1) == 1;
+    if (given && !list && n_given != 1)
+        return tern__onnx_fail(n, TERN_E_SHAPE, "input 1 has %d elements, one length or a list is needed", n_given);
     const int64_t each = !given ? 1 : list ? 0 : given[0];
     if ((!list && each < 1) || (!list && extent / each > 100000))
         return tern__onnx_fail(n, TERN_E_SHAPE, "parts of %" PRId64 " out of %" PRId64, each, extent);
-    *count = list ? n_given : (int)((extent + each - 1) / each);
+    *count = list ? n_given : (int)(extent / each + (extent % each != 0));
     *out = tern__onnx_scratch(n, (size_t)*count + 1, sizeof **out);
     if (!*out)
         return TERN_E_NOMEM;

@@ -52,7 +52,7 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size)
     return size;
 }
 
-static int explore(const char *path, int rounds)
+static int explore(const char *path, int rounds, size_t step)
 {
     FILE *f = fopen(path, "rb");
     if (!f)
@@ -72,7 +72,7 @@ static int explore(const char *path, int rounds)
             mutate(work, size);
             feed(work, draw(4) ? size : draw(size + 1));
         }
-        for (size_t cut = 0; cut < size && cut < 256; cut++)
+        for (size_t cut = 0; cut < size && cut < 256; cut += step)
             feed(data, cut);
     }
     free(data);
@@ -93,12 +93,13 @@ int main(int argc, char **argv)
         files++;
     rewinddir(dir);
     int rounds = argc > 2 ? atoi(argv[2]) : files > 30 ? 60000 / files : 2000;
+    const size_t step = 1 + (size_t)files / 100;
     for (struct dirent *e; (e = readdir(dir));) {
         char path[4096];
         if (e->d_name[0] == '.')
             continue;
         snprintf(path, sizeof path, "%s/%s", argv[1], e->d_name);
-        failed += explore(path, rounds);
+        failed += explore(path, rounds, step);
         n++;
     }
     closedir(dir);
