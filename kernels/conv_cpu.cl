@@ -210,7 +210,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
         for (int p = 0; p < TP; p++)
             CAT(STORE, W)(acc[p][v], n, ob * NR + v * W, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
 #else
-    /* Through memory, so that the epilogue is in the code once and not TP*NV times, and pixels and channels can be left out. */
+    /* Through memory, so that the epilogue is in the code NV times and not TP*NV times, and pixels and channels can be left out. */
     float tile[TP * NR];
 #pragma unroll
     for (int p = 0; p < TP; p++)
@@ -219,10 +219,10 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
             VSTORE(acc[p][v], p * NV + v, tile);
 
 #pragma unroll 1
-    for (uint v = 0; v < NR; v += SV) {
-        const uint o = ob * NR + v;
-#pragma unroll 1
-        for (int p = first - ox0; p < TP; p++) {
+    for (int p = first - ox0; p < TP; p++)
+#pragma unroll NV
+        for (uint v = 0; v < NR; v += SV) {
+            const uint o = ob * NR + v;
             if (o + SV <= O) {
                 CAT(STORE, SV)(CAT(vload, SV)(0, tile + p * NR + v), n, o, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
             }
@@ -233,7 +233,6 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
                     STORE(tile[p * NR + v + j], n, o + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
 #endif
         }
-    }
 #endif
 }
 

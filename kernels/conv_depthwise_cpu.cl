@@ -6,6 +6,7 @@
  * x: [N, C/W, H, IW, W] f32, or plain [N, C, H, IW] with IB = 1.
  * wp: [CB][KH][KW][W] f32 from pack_conv_weight.cl, zero past the last channel.
  * The gradient by the input (stride 1) is the same sum over dy with flipped weights and pads DH*(KH-1) - PT, DW*(KW-1) - PL.
+ * C, CB, H, IW, OH, OW and ROWS may be parameters.
  * ND-range: (OH/ROWS rounded up, CB, N), work-groups of one item.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
@@ -30,6 +31,8 @@
 #define PL 1
 #define TP 8 /* pixels of a tile, at most OW: TP accumulators + what a row of taps reads */
 #define ROWS 4
+#define WHOLE 1 /* 1: no pixel or channel of a tile is left out */
+#define TAIL 0 /* 1: C is no multiple of W */
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * C + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -113,7 +116,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
                         acc[p] += xv[p * SW + kw * DW] * wv;
                 }
             }
-#if OW % TP == 0 && C % W == 0
+#if WHOLE
 #pragma unroll
             for (int p = 0; p < TP; p++)
                 CAT(STORE, W)(acc[p], n, o, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
@@ -127,7 +130,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
                 if (o + W <= C) {
                     CAT(STORE, W)(VLOAD(p, tile), n, o, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
                 }
-#if C % W != 0
+#if TAIL
                 else
 #pragma unroll 1
                     for (uint j = 0; o + j < C; j++)

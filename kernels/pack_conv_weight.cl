@@ -13,7 +13,7 @@
 #define TAPS 9 /* KH*KW */
 #define FLIP 0
 #define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
-#define SIZE_PARAMS /* O, C and TAPS may be parameters */
+#define SIZE_PARAMS /* NR, IB, O, C and TAPS may be parameters */
 #endif
 
 #if SRC == 0

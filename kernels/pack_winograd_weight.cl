@@ -13,7 +13,7 @@
 #define C 64
 #define CP 64 /* C rounded up to whole vectors */
 #define FLIP 0
-#define SIZE_PARAMS /* O, C and CP may be parameters */
+#define SIZE_PARAMS /* NR, O, C and CP may be parameters */
 #endif
 
 #define A (M + 2)
@@ -63,7 +63,8 @@ __kernel void KERNEL(const __global float *restrict w, __global float *restrict 
             for (uint t = 0; t < 9; t++)
                 taps[t * W + j] = c < C && ob * NR + v + j < O ? w[AT(ob * NR + v + j, c, t)] : 0.0f;
         VEC part[A][3], g[3], x[A];
-#pragma unroll
+        /* Runs once: short code, which compiles sooner, before fast code. */
+#pragma unroll 1
         for (uint q = 0; q < 3; q++) {
 #pragma unroll
             for (uint p = 0; p < 3; p++)
@@ -73,7 +74,7 @@ __kernel void KERNEL(const __global float *restrict w, __global float *restrict 
             for (uint p = 0; p < A; p++)
                 part[p][q] = x[p];
         }
-#pragma unroll
+#pragma unroll 1
         for (uint p = 0; p < A; p++) {
             G(x, part[p])
 #pragma unroll

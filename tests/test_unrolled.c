@@ -77,7 +77,7 @@ static tern_graph *pyramid(int n, bool alternate)
     MUST(tern_graph_create(&g));
     for (int i = 0; i < n; i++) {
         char name[16];
-        const int64_t c = (int64_t)32 << i, extent = 56 >> i;
+        const int64_t c = (int64_t)64 << i, extent = 56 >> i;
         const tern_shape xs = {.rank = 4, .dim = {1, c, extent, extent}}, ws = {.rank = 4, .dim = {2 * c, c, 1, 1}}, bs = {.rank = 4, .dim = {1, 2 * c, 1, 1}};
         tern_tensor *w = NULL, *b = NULL;
         MUST(tern_tensor_create(TERN_F32, &ws, &w));

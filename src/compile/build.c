@@ -529,8 +529,13 @@ static tern_status bring(tern_session *s, tern_value v)
 static tern_status let_go(tern_session *s, passing *p)
 {
     TERN_TRY(tern__device_finish(s->device));
-    for (int i = 0; i < p->n_waiting; i++)
+    for (int i = 0; i < p->n_waiting; i++) {
         tern__plan_unbind(s->prepare, s->prepare_slot_of[p->waiting[i]]);
+        /* The graph is ours, and nothing reads the elements again. */
+        tern__value *x = &s->c.g->values[p->waiting[i]];
+        tern__blob_release(x->data);
+        x->data = NULL;
+    }
     p->n_waiting = 0;
     p->bytes = 0;
     return TERN_OK;

@@ -7,6 +7,7 @@
 enum {
     MAX_PATCH = 1 << 16, /* floats of a work-item's copy of the input at a border */
     MAX_CLIPS = 4,       /* ways of cutting pixels off a tile that the kernel has code for */
+    MAX_DIRECT = 1024,   /* products to a result where its way out counts enough (3 % of ResNet-50) for code that takes twice as long to compile */
 };
 
 /* One direct convolution over rows of pixels: x [n, c, h, w] to y [n, o, oh, ow]. */
@@ -185,8 +186,8 @@ static tern_status pack(tern__lower *l, const struct direct *d, int *slot)
         return TERN_E_NOMEM;
     if (!k)
         return TERN_OK;
-    tern__cpu_define(k, "NR", nr);
-    tern__cpu_define(k, "IB", d->block);
+    tern__kern_size(k, "NR", nr);
+    tern__kern_size(k, "IB", d->block);
     tern__kern_size(k, "O", d->o);
     tern__kern_size(k, "C", d->c);
     tern__kern_size(k, "TAPS", taps);
@@ -205,7 +206,7 @@ static void define_shape(tern__kern *k, const struct direct *d)
     const bool left = d->pl > 0, right = (d->ow - d->tp) * d->sw - d->pl + span > d->iw;
     tern__cpu_define(k, "REACHES_OUT", left || right);
     tern__cpu_define(k, "LIES_INSIDE", tiles > 2 || (tiles == 2 && !(left && right)) || !(left || right));
-    tern__cpu_define(k, "DIRECT", d->c * d->kh * d->kw <= 1024 && d->ow % d->tp == 0 && d->o % ((int64_t)d->nv * d->width) == 0 && d->store == d->width);
+    tern__cpu_define(k, "DIRECT", d->c * d->kh * d->kw <= MAX_DIRECT && d->ow % d->tp == 0 && d->o % ((int64_t)d->nv * d->width) == 0 && d->store == d->width);
     tern__cpu_define(k, "SV", d->store);
     tern__cpu_define(k, "TAIL", d->o % d->store != 0);
 }

@@ -93,8 +93,8 @@ static tern_status pack(tern__lower *l, const struct depthwise *d, int *slot)
         return TERN_E_NOMEM;
     if (!k)
         return TERN_OK;
-    tern__cpu_define(k, "NR", d->width);
-    tern__cpu_define(k, "IB", 1);
+    tern__kern_size(k, "NR", d->width);
+    tern__kern_size(k, "IB", 1);
     tern__kern_size(k, "O", d->c);
     tern__kern_size(k, "C", 1);
     tern__kern_size(k, "TAPS", taps);
@@ -109,10 +109,15 @@ static tern_status pack(tern__lower *l, const struct depthwise *d, int *slot)
 static void define_sizes(tern__kern *k, const struct depthwise *d)
 {
     const struct { const char *name; int64_t x; } all[] = {
-        {"W", d->width}, {"IB", d->block}, {"C", d->c}, {"CB", d->cb}, {"H", d->h}, {"IW", d->iw}, {"OH", d->oh}, {"OW", d->ow}, {"KH", d->kh}, {"KW", d->kw},
-        {"SH", d->sh}, {"SW", d->sw}, {"DH", d->dh}, {"DW", d->dw}, {"PT", d->pt}, {"PL", d->pl}, {"TP", d->tp}, {"ROWS", d->rows}, {"FLAT", d->flat}};
+        {"W", d->width}, {"IB", d->block}, {"KH", d->kh}, {"KW", d->kw}, {"SH", d->sh}, {"SW", d->sw}, {"DH", d->dh}, {"DW", d->dw},
+        {"PT", d->pt}, {"PL", d->pl}, {"TP", d->tp}, {"FLAT", d->flat}, {"WHOLE", d->ow % d->tp == 0 && d->c % d->width == 0},
+        {"TAIL", d->c % d->width != 0}};
+    const struct { const char *name; int64_t x; } sizes[] = {
+        {"C", d->c}, {"CB", d->cb}, {"H", d->h}, {"IW", d->iw}, {"OH", d->oh}, {"OW", d->ow}, {"ROWS", d->rows}};
     for (size_t i = 0; i < TERN_COUNT(all); i++)
         tern__cpu_define(k, all[i].name, all[i].x);
+    for (size_t i = 0; i < TERN_COUNT(sizes); i++)
+        tern__kern_size(k, sizes[i].name, sizes[i].x);
 }
 
 static tern_status lower(tern__lower *l, const tern__node *n, bool backward)

@@ -184,7 +184,7 @@ static tern_status pack(tern__lower *l, const struct winograd *d, int *slot)
         return TERN_OK;
     tern__cpu_define(k, "M", d->m);
     tern__cpu_define(k, "W", d->width);
-    tern__cpu_define(k, "NR", nr);
+    tern__kern_size(k, "NR", nr);
     tern__kern_size(k, "O", d->o);
     tern__kern_size(k, "C", d->c);
     tern__kern_size(k, "CP", d->cb * d->width);
