@@ -45,7 +45,8 @@ static inline const char *fuzz_folder(void)
 {
     if (*fuzz_path)
         return fuzz_path;
-    snprintf(fuzz_top, sizeof fuzz_top, "/tmp/tern-fuzz-XXXXXX");
+    /* In memory where that can be had: a model is written for every execution. */
+    snprintf(fuzz_top, sizeof fuzz_top, "%s/tern-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(fuzz_top) || mkdir(fuzz_at("m"), 0700) || mkdir(fuzz_at("m/sub"), 0700) || mkdir(fuzz_at("o"), 0700))
         abort();
     snprintf(fuzz_path, sizeof fuzz_path, "%s/m", fuzz_top);
