@@ -23,15 +23,18 @@ static tern_value input(tern_graph *g, const char *name, tern_dtype t, tern_shap
     return tern_graph_input(g, name, t, &s, 0);
 }
 
-/* The graph both ways on both families, fused and unfused; groups expected of the fused plan on the CPU family, 0 any. */
+/* The graph fused on both families, and unfused on one, whose kernels of single ops test_certify has for the other; groups expected of the fused
+ * plan, 0 any. */
 static void check_all(tern_graph *g, int groups, double tolerance)
 {
     static const char *const families[] = {"cpu", "simt"};
     for (int f = 0; f < 2; f++) {
         tern_device *d = device_of(families[f]);
         tern_plan_info fused = check_session(d, g, NULL, 2, tolerance);
-        tern_plan_info plain = check_session(d, g, &(tern_session_params){.disable = "fuse,layout"}, 1, tolerance);
-        assert_true(fused.bytes_fused <= plain.bytes_fused);
+        if (f == 0) {
+            tern_plan_info plain = check_session(d, g, &(tern_session_params){.disable = "fuse,layout"}, 1, tolerance);
+            assert_true(fused.bytes_fused <= plain.bytes_fused);
+        }
         if (groups)
             assert_int_equal(fused.n_groups, groups);
         tern_device_close(d);
