@@ -1,4 +1,4 @@
-/* Importing what only rearranges: shapes, slices, padding, constants, and conversions between element types. */
+/* Importing what only rearranges: shapes, slices, constants, and conversions between element types. */
 #include "onnx/import_shape.h"
 
 #include <inttypes.h>
@@ -59,8 +59,7 @@ tern_value tern__onnx_iota(tern_graph *g, int rank, int axis, int64_t extent)
     return tern_graph_add(g, "iota", NULL, 0, TERN_ATTRS(TERN_INTS("shape", shape, rank), TERN_INT("axis", axis)));
 }
 
-/* The list in input i, or in the attribute where the version has one. *count -1: neither is given. */
-static tern_status list_of(tern__onnx_node *n, const char *attr, int input, const int64_t **v, int *count)
+tern_status tern__onnx_list(tern__onnx_node *n, const char *attr, int input, const int64_t **v, int *count)
 {
     if (tern__onnx_has(n, input))
         return tern__onnx_read_ints(n, input, v, count);
@@ -160,7 +159,7 @@ static tern_status reshape(tern__onnx_node *n)
     tern_shape s;
     tern__onnx_attr_ignore(n, "consumed_inputs");
     TERN_TRY(tern__onnx_need(n, 1, 2));
-    TERN_TRY(list_of(n, "shape", 1, &want, &count));
+    TERN_TRY(tern__onnx_list(n, "shape", 1, &want, &count));
     TERN_TRY(target_shape(n, want, TERN_MAX(count, 0), tern__onnx_attr_int(n, "allowzero", 0) != 0, &s));
     return tern__onnx_put(n, 0, tern__onnx_reshaped(n, tern__onnx_in(n, 0), &s));
 }
@@ -183,7 +182,7 @@ static tern_status squeeze(tern__onnx_node *n)
     int count;
     unsigned mask;
     TERN_TRY(tern__onnx_need(n, 1, 2));
-    TERN_TRY(list_of(n, "axes", 1, &axes, &count));
+    TERN_TRY(tern__onnx_list(n, "axes", 1, &axes, &count));
     const tern_shape in = *tern__onnx_shape(n, 0);
     TERN_TRY(tern__onnx_axes_of(n, axes, TERN_MAX(count, 0), in.rank, &mask));
     tern_shape s = {0};
@@ -203,7 +202,7 @@ static tern_status unsqueeze(tern__onnx_node *n)
     int count;
     unsigned mask;
     TERN_TRY(tern__onnx_need(n, 1, 2));
-    TERN_TRY(list_of(n, "axes", 1, &axes, &count));
+    TERN_TRY(tern__onnx_list(n, "axes", 1, &axes, &count));
     const tern_shape in = *tern__onnx_shape(n, 0);
     if (count < 0)
         return tern__onnx_fail(n, TERN_E_CORRUPT, "axes is missing");
@@ -272,7 +271,7 @@ static tern_status split(tern__onnx_node *n)
     const int64_t *parts;
     int count, axis;
     TERN_TRY(tern__onnx_need(n, 1, 2));
-    TERN_TRY(list_of(n, "split", 1, &parts, &count));
+    TERN_TRY(tern__onnx_list(n, "split", 1, &parts, &count));
     const int64_t pieces = tern__onnx_attr_int(n, "num_outputs", n->n_out);
     TERN_TRY(tern__onnx_axis(n, tern__onnx_attr_int(n, "axis", 0), tern__onnx_rank(n, 0), &axis));
     const int64_t extent = tern__onnx_shape(n, 0)->dim[axis];
@@ -302,9 +301,9 @@ static tern_status slice(tern__onnx_node *n)
     const int64_t *starts, *ends, *axes, *steps;
     int n_starts, n_ends, n_axes, n_steps;
     TERN_TRY(tern__onnx_need(n, 1, 5));
-    TERN_TRY(list_of(n, "starts", 1, &starts, &n_starts));
-    TERN_TRY(list_of(n, "ends", 2, &ends, &n_ends));
-    TERN_TRY(list_of(n, "axes", 3, &axes, &n_axes));
+    TERN_TRY(tern__onnx_list(n, "starts", 1, &starts, &n_starts));
+    TERN_TRY(tern__onnx_list(n, "ends", 2, &ends, &n_ends));
+    TERN_TRY(tern__onnx_list(n, "axes", 3, &axes, &n_axes));
     TERN_TRY(tern__onnx_read_ints(n, 4, &steps, &n_steps));
     if (n_starts < 0 || n_starts != n_ends || (n_axes > 0 && n_axes != n_starts) || (n_steps > 0 && n_steps != n_starts))
         return tern__onnx_fail(n, TERN_E_SHAPE, "%d starts, %d ends, %d axes and %d steps do not go together", n_starts, n_ends, n_axes, n_steps);
@@ -386,118 +385,6 @@ static tern_status tile_1(tern__onnx_node *n)
     for (int d = 0; d < TERN_MAX_RANK; d++)
         repeats[d] = d == axis ? times : 1;
     return tile_by(n, repeats);
-}
-
-/* --- Padding ------------------------------------------------------------------------------------------------------ */
-
-/* Pads for all axes, beginnings first, from a list for the axes in input 3 (none: all). */
-static tern_status read_pads(tern__onnx_node *n, int64_t pads[2 * TERN_MAX_RANK])
-{
-    const int64_t *list, *axes;
-    int count, n_axes;
-    char text[TERN__SHAPE_TEXT];
-    const int rank = tern__onnx_rank(n, 0);
-    TERN_TRY(list_of(n, n->opset < 2 ? "paddings" : "pads", 1, &list, &count));
-    TERN_TRY(tern__onnx_read_ints(n, 3, &axes, &n_axes));
-    const bool all = !tern__onnx_has(n, 3);
-    const int on = all ? rank : n_axes;
-    if (count != 2 * on)
-        return tern__onnx_fail(n, TERN_E_SHAPE, "%d pads for %d axes; %d are needed, all beginnings, then all ends", count, on, 2 * on);
-    memset(pads, 0, sizeof *pads * 2 * TERN_MAX_RANK);
-    unsigned seen;
-    TERN_TRY(tern__onnx_axes_of(n, axes, all ? 0 : n_axes, rank, &seen));
-    for (int i = 0; i < on; i++) {
-        const int axis = all ? i : (int)(axes[i] < 0 ? axes[i] + rank : axes[i]);
-        pads[axis] = list[i];
-        pads[rank + axis] = list[on + i];
-        const int64_t extent = tern__onnx_shape(n, 0)->dim[axis], most = INT64_MAX / 8;
-        if (list[i] < -most || list[i] > most || list[on + i] < -most || list[on + i] > most || extent + list[i] + list[on + i] < 0)
-            return tern__onnx_fail(n, TERN_E_SHAPE, "pads %s do not fit axis %d of %" PRId64 " elements", tern__ints_text(list, count, text), axis, extent);
-    }
-    return TERN_OK;
-}
-
-static tern_value padded(tern__onnx_node *n, tern_value v, const int64_t *pads, const char *mode, double value)
-{
-    return tern_graph_op1(n->g, "pad", v, TERN_ATTRS(TERN_INTS("pads", pads, 2 * tern__shape_of(n->g, v)->rank), TERN_STRING("mode", mode),
-                                                      TERN_FLOAT("value", value)));
-}
-
-/* The constant to pad with: a number where it is known and a double holds it exactly, else a value. */
-static tern_status pad_value(tern__onnx_node *n, double *x, tern_value *v)
-{
-    const double *numbers;
-    const int64_t *whole;
-    int count;
-    *x = tern__onnx_attr_float(n, "value", 0);
-    *v = TERN_NONE;
-    if (!tern__onnx_has(n, 2))
-        return TERN_OK;
-    const tern__type *t = tern__onnx_type(n, 2);
-    if (tern__elems(&t->shape) != 1 || t->dtype != tern__onnx_type(n, 0)->dtype)
-        return tern__onnx_fail(n, TERN_E_SHAPE, "the constant to pad with must be one %s", tern_dtype_name(tern__onnx_type(n, 0)->dtype));
-    bool exact = tern__onnx_known(n, 2);
-    if (exact) {
-        TERN_TRY(tern__onnx_read_floats(n, 2, &numbers, &count));
-        TERN_TRY(tern__onnx_read_ints(n, 2, &whole, &count));
-        *x = numbers[0];
-        exact = tern__dtype_is(t->dtype, TERN__T_FLOAT | TERN__T_BOOL) || (whole[0] > -(INT64_C(1) << 53) && whole[0] < INT64_C(1) << 53);
-    }
-    if (!exact)
-        TERN_TRY(tern__onnx_scalar_in(n, 2, t->dtype, v));
-    return TERN_OK;
-}
-
-static tern_status pad(tern__onnx_node *n)
-{
-    int64_t pads[2 * TERN_MAX_RANK];
-    double x;
-    tern_value value;
-    TERN_TRY(tern__onnx_need(n, 1, 4));
-    const char *mode = tern__onnx_attr_string(n, "mode", "constant");
-    TERN_TRY(read_pads(n, pads));
-    TERN_TRY(pad_value(n, &x, &value));
-    const tern__type t = *tern__onnx_type(n, 0);
-    const bool constant = strcmp(mode, "constant") == 0;
-    tern_value v = tern__onnx_in(n, 0);
-    tern_shape to = t.shape;
-    for (int d = 0; d < to.rank; d++)
-        to.dim[d] += pads[d] + pads[to.rank + d];
-    if (constant && tern__elems(&t.shape) == 0) /* nothing but the constant */
-        return tern__onnx_put(n, 0, tern__expand_to(n->g, value == TERN_NONE ? number(n, t.dtype, x) : value, &to));
-    v = padded(n, v, pads, mode, constant ? x : 0);
-    if (constant && value != TERN_NONE)
-        v = tern__where(n->g, padded(n, tern__expand_to(n->g, number(n, TERN_BOOL, 1), &t.shape), pads, mode, 0), v, value);
-    return tern__onnx_put(n, 0, v);
-}
-
-static tern_status center_crop_pad(tern__onnx_node *n)
-{
-    const int64_t *want, *axes;
-    int count, n_axes;
-    unsigned mask;
-    TERN_TRY(tern__onnx_need(n, 2, 2));
-    TERN_TRY(tern__onnx_read_ints(n, 1, &want, &count));
-    const tern_shape s = *tern__onnx_shape(n, 0);
-    axes = tern__onnx_attr_ints(n, "axes", &n_axes);
-    const bool all = !tern__onnx_attr_given(n, "axes");
-    TERN_TRY(tern__onnx_axes_of(n, axes, all ? 0 : n_axes, s.rank, &mask));
-    if (count != (all ? s.rank : n_axes))
-        return tern__onnx_fail(n, TERN_E_SHAPE, "%d extents for %d axes", count, all ? s.rank : n_axes);
-    int64_t pads[2 * TERN_MAX_RANK] = {0};
-    tern_shape to = s;
-    for (int i = 0; i < count; i++) {
-        const int axis = all ? i : (int)(axes[i] < 0 ? axes[i] + s.rank : axes[i]);
-        if (want[i] < 0 || want[i] > INT64_MAX / 8)
-            return tern__onnx_fail(n, TERN_E_SHAPE, "extent %" PRId64 " for axis %d", want[i], axis);
-        const int64_t more = want[i] - s.dim[axis], before = more < 0 ? -(-more / 2) : more / 2;
-        pads[axis] = before;
-        pads[s.rank + axis] = more - before;
-        to.dim[axis] = want[i];
-    }
-    if (tern__elems(&s) == 0)
-        return tern__onnx_put(n, 0, tern__expand_to(n->g, number(n, tern__onnx_type(n, 0)->dtype, 0), &to));
-    return tern__onnx_put(n, 0, padded(n, tern__onnx_in(n, 0), pads, "constant", 0));
 }
 
 /* --- Constants ---------------------------------------------------------------------------------------------------- */
@@ -720,158 +607,29 @@ static tern_status one_hot(tern__onnx_node *n)
     return tern__onnx_put(n, 0, tern__where(n->g, hot, on, off));
 }
 
-/* --- Blocks ------------------------------------------------------------------------------------------------------- */
-
-/* v seen as `in`, with its axes in another order, seen as `out`. */
-static tern_value rearranged(tern__onnx_node *n, tern_value v, const tern_shape *in, const int *perm, const tern_shape *out)
-{
-    if (tern__elems(in) == 0)
-        return tern__onnx_const(n, tern__dtype_of(n->g, v), out, NULL);
-    return tern__reshape(n->g, tern__transpose(n->g, tern__reshape(n->g, v, in), perm), out);
-}
-
-static tern_status block_of(tern__onnx_node *n, int64_t *b)
-{
-    char text[TERN__SHAPE_TEXT];
-    *b = tern__onnx_attr_int(n, "blocksize", 0);
-    if (tern__onnx_rank(n, 0) != 4 || *b < 1 || *b > INT32_MAX)
-        return tern__onnx_fail(n, TERN_E_SHAPE, "blocks of %" PRId64 " in %s", *b, tern__shape_text(tern__onnx_shape(n, 0), text));
-    return TERN_OK;
-}
-
-static tern_status depth_to_space(tern__onnx_node *n)
-{
-    static const int dcr[] = {0, 3, 4, 1, 5, 2}, crd[] = {0, 1, 4, 2, 5, 3};
-    int64_t b;
-    TERN_TRY(tern__onnx_need(n, 1, 1));
-    TERN_TRY(block_of(n, &b));
-    const char *mode = tern__onnx_attr_string(n, "mode", "DCR");
-    const int64_t *d = tern__onnx_shape(n, 0)->dim;
-    const int64_t channels = d[1] / (b * b);
-    if (d[1] % (b * b) != 0)
-        return tern__onnx_fail(n, TERN_E_SHAPE, "%" PRId64 " channels make no blocks of %" PRId64 " by %" PRId64, d[1], b, b);
-    const tern_shape out = {.rank = 4, .dim = {d[0], channels, d[2] * b, d[3] * b}};
-    const tern_shape by_depth = {.rank = 6, .dim = {d[0], b, b, channels, d[2], d[3]}}, by_channel = {.rank = 6, .dim = {d[0], channels, b, b, d[2], d[3]}};
-    if (strcmp(mode, "DCR") == 0)
-        return tern__onnx_put(n, 0, rearranged(n, tern__onnx_in(n, 0), &by_depth, dcr, &out));
-    if (strcmp(mode, "CRD") == 0)
-        return tern__onnx_put(n, 0, rearranged(n, tern__onnx_in(n, 0), &by_channel, crd, &out));
-    return tern__onnx_fail(n, TERN_E_UNSUPPORTED, "mode \"%.40s\"", mode);
-}
-
-static tern_status space_to_depth(tern__onnx_node *n)
-{
-    static const int dcr[] = {0, 3, 5, 1, 2, 4}, crd[] = {0, 1, 3, 5, 2, 4};
-    int64_t b;
-    TERN_TRY(tern__onnx_need(n, 1, 1));
-    TERN_TRY(block_of(n, &b));
-    const char *mode = tern__onnx_attr_string(n, "mode", "DCR");
-    const int64_t *d = tern__onnx_shape(n, 0)->dim;
-    if (d[2] % b != 0 || d[3] % b != 0)
-        return tern__onnx_fail(n, TERN_E_SHAPE, "%" PRId64 " by %" PRId64 " elements make no blocks of %" PRId64, d[2], d[3], b);
-    const tern_shape in = {.rank = 6, .dim = {d[0], d[1], d[2] / b, b, d[3] / b, b}}, out = {.rank = 4, .dim = {d[0], d[1] * b * b, d[2] / b, d[3] / b}};
-    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
-        return tern__onnx_fail(n, TERN_E_UNSUPPORTED, "mode \"%.40s\"", mode);
-    return tern__onnx_put(n, 0, rearranged(n, tern__onnx_in(n, 0), &in, *mode == 'D' ? dcr : crd, &out));
-}
-
-/* What Col2Im's lists come to. */
-typedef struct columns {
-    int dims;
-    int64_t image[3], block[3], strides[3], dilations[3], pads[6], steps[3], block_elems, n_steps;
-} columns;
-
-static tern_status spatial_list(tern__onnx_node *n, const char *name, int count, int64_t least, int64_t def, int64_t *out)
-{
-    int given;
-    const int64_t *v = tern__onnx_attr_ints(n, name, &given);
-    if (given && given != count)
-        return tern__onnx_fail(n, TERN_E_SHAPE, "%d %s, %d are needed", given, name, count);
-    for (int i = 0; i < count; i++) {
-        out[i] = given ? v[i] : def;
-        if (out[i] < least || out[i] > INT32_MAX)
-            return tern__onnx_fail(n, TERN_E_INVALID, "%s has %" PRId64, name, out[i]);
-    }
-    return TERN_OK;
-}
-
-static tern_status read_columns(tern__onnx_node *n, columns *c)
-{
-    const int64_t *image, *block;
-    int n_image, n_block;
-    TERN_TRY(tern__onnx_read_ints(n, 1, &image, &n_image));
-    TERN_TRY(tern__onnx_read_ints(n, 2, &block, &n_block));
-    if (n_image != n_block || n_image < 1 || n_image > 3)
-        return tern__onnx_fail(n, TERN_E_UNSUPPORTED, "%d extents of the image and %d of the blocks; 1 to 3 are possible", n_image, n_block);
-    *c = (columns){.dims = n_image, .block_elems = 1, .n_steps = 1};
-    TERN_TRY(spatial_list(n, "strides", c->dims, 1, 1, c->strides));
-    TERN_TRY(spatial_list(n, "dilations", c->dims, 1, 1, c->dilations));
-    TERN_TRY(spatial_list(n, "pads", 2 * c->dims, 0, 0, c->pads));
-    for (int d = 0; d < c->dims; d++) {
-        if (image[d] < 1 || image[d] > INT32_MAX || block[d] < 1 || block[d] > INT32_MAX)
-            return tern__onnx_fail(n, TERN_E_SHAPE, "an image of %" PRId64 " and a block of %" PRId64 " elements along axis %d", image[d], block[d], d);
-        c->image[d] = image[d];
-        c->block[d] = block[d];
-        const int64_t room = image[d] + c->pads[d] + c->pads[c->dims + d] - c->dilations[d] * (block[d] - 1) - 1;
-        c->steps[d] = room < 0 ? 0 : room / c->strides[d] + 1;
-        if (__builtin_mul_overflow(c->block_elems, block[d], &c->block_elems) || __builtin_mul_overflow(c->n_steps, c->steps[d], &c->n_steps))
-            return tern__onnx_fail(n, TERN_E_SHAPE, "blocks larger than can be counted");
-    }
-    return TERN_OK;
-}
-
-/* Blocks put back where they came from and added up: the gradient of a convolution that takes each block apart, whose weight is the identity. */
-static tern_status col2im(tern__onnx_node *n)
-{
-    columns c;
-    TERN_TRY(tern__onnx_need(n, 3, 3));
-    TERN_TRY(read_columns(n, &c));
-    char text[TERN__SHAPE_TEXT];
-    const tern_shape x = *tern__onnx_shape(n, 0);
-    const tern_dtype t = tern__onnx_type(n, 0)->dtype;
-    if (x.rank != 3 || x.dim[1] % c.block_elems != 0 || x.dim[2] != c.n_steps || tern__elems(&x) == 0)
-        return tern__onnx_fail(n, TERN_E_SHAPE, "%s for blocks of %" PRId64 " elements at %" PRId64 " places", tern__shape_text(&x, text), c.block_elems, c.n_steps);
-    if (!tern__dtype_is(t, TERN__T_FLOAT))
-        return tern__onnx_fail(n, TERN_E_UNSUPPORTED, "elements of type %s", tern_dtype_name(t));
-    const int64_t channels = x.dim[1] / c.block_elems;
-    tern_shape dy = {.rank = 2 + c.dims, .dim = {x.dim[0] * channels, c.block_elems}}, w = {.rank = 2 + c.dims, .dim = {c.block_elems, 1}};
-    tern_shape out = {.rank = 2 + c.dims, .dim = {x.dim[0], channels}};
-    for (int d = 0; d < c.dims; d++) {
-        dy.dim[2 + d] = c.steps[d];
-        w.dim[2 + d] = c.block[d];
-        out.dim[2 + d] = c.image[d];
-    }
-    tern_value eye = tern_graph_op2(n->g, "equal", tern__onnx_iota(n->g, 2, 0, c.block_elems), tern__onnx_iota(n->g, 2, 1, c.block_elems), NULL);
-    eye = tern__reshape(n->g, tern__cast(n->g, eye, t), &w);
-    tern_value y = tern_graph_op2(n->g, "conv_grad_input", tern__reshape(n->g, tern__onnx_in(n, 0), &dy), eye,
-                                  TERN_ATTRS(TERN_INTS("strides", c.strides, c.dims), TERN_INTS("dilations", c.dilations, c.dims),
-                                             TERN_INTS("pads", c.pads, 2 * c.dims), TERN_INTS("input_shape", c.image, c.dims)));
-    return tern__onnx_put(n, 0, tern__reshape(n->g, y, &out));
-}
-
 /* --- The table ---------------------------------------------------------------------------------------------------- */
 
 const tern__onnx_map tern__onnx_map_shape[] = {
     {"", "Cast", 1, cast},
     {"", "CastLike", 15, cast_like},
-    {"", "CenterCropPad", 18, center_crop_pad},
-    {"", "Col2Im", 18, col2im},
+    {"", "CenterCropPad", 18, tern__onnx_center_crop_pad},
+    {"", "Col2Im", 18, tern__onnx_col2im},
     {"", "Concat", 1, concat},
     {"", "Constant", 1, constant},
     {"", "ConstantOfShape", 9, constant_of_shape},
-    {"", "DepthToSpace", 1, depth_to_space},
+    {"", "DepthToSpace", 1, tern__onnx_depth_to_space},
     {"", "Expand", 8, expand},
     {"", "EyeLike", 9, eye_like},
     {"", "Flatten", 1, flatten},
     {"", "Identity", 1, identity},
     {"", "OneHot", 9, one_hot},
-    {"", "Pad", 1, pad},
+    {"", "Pad", 1, tern__onnx_pad},
     {"", "Range", 11, range},
     {"", "Reshape", 1, reshape},
     {"", "Shape", 1, shape},
     {"", "Size", 1, size},
     {"", "Slice", 1, slice},
-    {"", "SpaceToDepth", 1, space_to_depth},
+    {"", "SpaceToDepth", 1, tern__onnx_space_to_depth},
     {"", "Split", 1, split},
     {"", "Squeeze", 1, squeeze},
     {"", "Tile", 1, tile_1},
