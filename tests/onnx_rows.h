@@ -250,4 +250,19 @@ static inline void onnx_rows_check(const char *family, const onnx_row *rows, siz
     rmdir(folder);
 }
 
+/* A test of a table of rows: on the CPU family's kernels, or on both families'. */
+#define ONNX_ROWS_TEST(name, rows)                          \
+    static void name(void **state)                          \
+    {                                                       \
+        (void)state;                                        \
+        onnx_rows_check("cpu", rows, TERN_COUNT(rows));     \
+    }
+#define ONNX_ROWS_TEST_BOTH(name, rows)                     \
+    static void name(void **state)                          \
+    {                                                       \
+        (void)state;                                        \
+        onnx_rows_check("cpu", rows, TERN_COUNT(rows));     \
+        onnx_rows_check("simt", rows, TERN_COUNT(rows));    \
+    }
+
 #endif

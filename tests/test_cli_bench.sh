@@ -1,39 +1,14 @@
 #!/bin/sh
 # tern bench: right and wrong problems, the document, the page and the comparison of documents that may hold anything. Nothing here looks at a time.
 # usage: test_cli_bench.sh TERN
-set -u
 tern=$1
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-unset TERN_DEVICE TERN_KERNEL_PATH
-n=0 failed=0
+. "$(dirname "$0")/cli.sh"
 
-result() { # result STATUS WHAT
-  n=$((n + 1))
-  if [ "$1" -eq 0 ]; then
-    echo "ok $n - $2"
-  else
-    echo "# stdout: $(head -c 600 out 2>/dev/null)"
-    echo "# stderr: $(head -c 800 err 2>/dev/null)"
-    echo "not ok $n - $2"
-    failed=1
-  fi
-}
-
-# expect CODE PATTERN ARGS...: runs tern bench; wants the exit code and the pattern in its output, on stderr where CODE is not 0.
-expect() {
+# bench CODE PATTERN ARGS...: what expect wants of `tern bench ARGS...`.
+bench() {
   code=$1 pattern=$2
   shift 2
-  timeout 240 "$tern" bench "$@" >out 2>err
-  got=$?
-  if [ "$code" -eq 0 ]; then where=out; else where=err; fi
-  [ "$got" -eq "$code" ] && grep -qE -- "$pattern" "$where"
-  result $? "exit $code (was $got), \"$pattern\": tern bench $*"
-  if [ "$code" -ne 0 ]; then
-    [ "$(grep -c '^tern: ' err)" -eq 1 ] && ! grep -qiE 'sanitizer|runtime error|core dumped' err
-    result $? "  one sentence on standard error"
-  fi
+  expect "$code" "$pattern" bench "$@"
 }
 
 # holds WHAT: the Python on standard input, which sees the document as d, runs through.
@@ -72,27 +47,27 @@ P
 }
 
 # Wrong problems: said before a device is opened.
-expect 2 'neither a kind of problem .conv, gemm' fly
-expect 2 'conv mb1ic4: it has no extents' conv mb1ic4
-expect 2 'does not fit' conv mb1ic4ih8oc4kh9
-expect 2 'a product is' gemm 4:4
-expect 2 'no op called "levitate"' eltwise:levitate 4
-expect 2 'do not broadcast' eltwise:add 4:5
-expect 2 'softmax_cross_entropy' eltwise:softmax_cross_entropy 4x4
-expect 2 'no "median"' reduce:median 4
-expect 2 'no axis 2' softmax:2 4x4
-expect 2 'takes at least' eltwise:atan2
-expect 2 '--dtype is f32 or f16' gemm 4:4:4 --dtype i8
-expect 2 '--repeat takes a whole number' gemm 4:4:4 --repeat 0
-expect 2 '--time-ms takes a number' gemm 4:4:4 --time-ms soon
-expect 2 '--compare needs' --compare
-expect 1 'cannot write nowhere/p.html' gemm 4:4:4 --html nowhere/p.html
-expect 3 'null device' gemm 4:4:4 --device null
-expect 3 'abacus' gemm 4:4:4 --device abacus
-expect 1 'missing.onnx' missing.onnx
+bench 2 'neither a kind of problem .conv, gemm' fly
+bench 2 'conv mb1ic4: it has no extents' conv mb1ic4
+bench 2 'does not fit' conv mb1ic4ih8oc4kh9
+bench 2 'a product is' gemm 4:4
+bench 2 'no op called "levitate"' eltwise:levitate 4
+bench 2 'do not broadcast' eltwise:add 4:5
+bench 2 'softmax_cross_entropy' eltwise:softmax_cross_entropy 4x4
+bench 2 'no "median"' reduce:median 4
+bench 2 'no axis 2' softmax:2 4x4
+bench 2 'takes at least' eltwise:atan2
+bench 2 '--dtype is f32 or f16' gemm 4:4:4 --dtype i8
+bench 2 '--repeat takes a whole number' gemm 4:4:4 --repeat 0
+bench 2 '--time-ms takes a number' gemm 4:4:4 --time-ms soon
+bench 2 '--compare needs' --compare
+bench 1 'cannot write nowhere/p.html' gemm 4:4:4 --html nowhere/p.html
+bench 3 'null device' gemm 4:4:4 --device null
+bench 3 'abacus' gemm 4:4:4 --device abacus
+bench 1 'missing.onnx' missing.onnx
 
 # One of each kind, and the document.
-expect 0 '^gemm 24:32:40 ' gemm 24:32:40 --repeat 2
+bench 0 '^gemm 24:32:40 ' gemm 24:32:40 --repeat 2
 timeout 400 "$tern" bench conv:relu 'mb1ic4ih8oc8oh8kh3ph1n"first <of> all"' conv:bwd_d mb1ic4ih8oc8kh3 conv:bwd_w mb1ic4ih8oc8kh3 gemm 24:32:40 \
   matmul 2x8:12:16:tt eltwise:gelu 3x50 eltwise:add 6x4x5:4x1 reduce:mean 6x70:6x1 pool:avg_np mb1ic4ih8kh2sh2 norm:group2 2x4x9 softmax 5x33 \
   --repeat 2 --json --html one.html >out 2>err
@@ -147,10 +122,10 @@ d["peak"] = {}
 d["results"] = []
 json.dump(d, open("empty.json", "w"))
 P
-expect 0 'B  <script>.* 2.00 times as fast as A .geometric mean of 9.' --compare a.json b.json
+bench 0 'B  <script>.* 2.00 times as fast as A .geometric mean of 9.' --compare a.json b.json
 ! grep -q "$(printf '\033')" out
 result $? "no control characters reach the terminal"
-expect 0 '"ratio": 2$|"ratio": 2,' --compare a.json b.json --json --html two.html
+bench 0 '"ratio": 2$|"ratio": 2,' --compare a.json b.json --json --html two.html
 holds "the comparison as a document" <<'P'
 assert len(d["devices"]) == 2 and abs(d["devices"][1]["mean_ratio"] - 2) < 1e-6 and len(d["problems"]) == 12
 by = {p["problem"]: p["results"] for p in d["problems"]}
@@ -159,19 +134,19 @@ P
 page two.html
 grep -q '&lt;script&gt;alert(1)' two.html && grep -q '&lt;/table&gt;' two.html && grep -q '&lt;i&gt;no&lt;/i&gt;' two.html && ! grep -q '<script\|<i>no' two.html
 result $? "everything from a file is escaped"
-expect 0 'A  ' --compare a.json a.json a.json --html three.html
+bench 0 'A  ' --compare a.json a.json a.json --html three.html
 page three.html
-expect 0 'A  ' --compare empty.json --html none.html
+bench 0 'A  ' --compare empty.json --html none.html
 page none.html
 ls ./*.part >/dev/null 2>&1
 [ $? -ne 0 ]
 result $? "no temporary file is left"
 
 # Documents that are none.
-expect 1 'cannot read nowhere.json' --compare a.json nowhere.json
-expect 1 'cannot read \.: ' --compare .
+bench 1 'cannot read nowhere.json' --compare a.json nowhere.json
+bench 1 'cannot read \.: ' --compare .
 : >nothing.json
-expect 1 'nothing.json is no JSON document: byte 0 of 0' --compare nothing.json
+bench 1 'nothing.json is no JSON document: byte 0 of 0' --compare nothing.json
 python3 - <<'P'
 import json
 good = open("a.json").read()
@@ -195,18 +170,18 @@ for i, change in enumerate(({"median_us": -1}, {"median_us": None}, {"median_us"
 write("peak.json", json.dumps(dict(d, peak={"gflops": -3, "gbytes_per_s": 1})))
 P
 for i in 1 2 3 4 5 6 7; do
-  expect 1 "bad$i.json is no JSON document: byte" --compare bad$i.json
+  bench 1 "bad$i.json is no JSON document: byte" --compare bad$i.json
 done
 for i in 1 2 3 4; do
-  expect 1 "other$i.json is no document of tern bench" --compare other$i.json
+  bench 1 "other$i.json is no document of tern bench" --compare other$i.json
 done
 for i in 0 1 2 3 4 5 6 7; do
-  expect 1 "result 2 of result$i.json has no" --compare a.json result$i.json
+  bench 1 "result 2 of result$i.json has no" --compare a.json result$i.json
 done
-expect 1 'the peaks in peak.json' --compare peak.json
+bench 1 'the peaks in peak.json' --compare peak.json
 set --
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do set -- "$@" a.json; done
-expect 2 '16 files at most, not 17' --compare "$@"
+bench 2 '16 files at most, not 17' --compare "$@"
 
 # Bytes changed at random: a sentence or a comparison, never a crash.
 python3 - "$tern" <<'P' 2>err

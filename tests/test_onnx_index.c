@@ -208,36 +208,10 @@ static const onnx_row sums[] = {
     {"Einsum", 12, "", "f32[1,2] 0", "!"},
 };
 
-/* On both families of kernels: one item a row, and teams. */
-static void check_all(const onnx_row *rows, size_t n)
-{
-    onnx_rows_check("cpu", rows, n);
-    onnx_rows_check("simt", rows, n);
-}
-
-static void check_shapes(void **state)
-{
-    (void)state;
-    check_all(shapes, TERN_COUNT(shapes));
-}
-
-static void check_constants(void **state)
-{
-    (void)state;
-    check_all(constants, TERN_COUNT(constants));
-}
-
-static void check_picks(void **state)
-{
-    (void)state;
-    check_all(picks, TERN_COUNT(picks));
-}
-
-static void check_sums(void **state)
-{
-    (void)state;
-    check_all(sums, TERN_COUNT(sums));
-}
+ONNX_ROWS_TEST_BOTH(check_shapes, shapes)
+ONNX_ROWS_TEST_BOTH(check_constants, constants)
+ONNX_ROWS_TEST_BOTH(check_picks, picks)
+ONNX_ROWS_TEST_BOTH(check_sums, sums)
 
 int main(void)
 {

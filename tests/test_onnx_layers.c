@@ -522,35 +522,11 @@ static const onnx_row images[] = {
     {"DeformConv", 19, "", "f32[1,1,3,3] 1 | f32[1,1,2,2] 1 | f32[1,8,3,2] 1", "!do not fit"},
 };
 
-static void check_windows(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", windows, TERN_COUNT(windows));
-}
-
-static void check_normalisations(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", normalisations, TERN_COUNT(normalisations));
-}
-
-static void check_products(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", products, TERN_COUNT(products));
-}
-
-static void check_attention(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", attention, TERN_COUNT(attention));
-}
-
-static void check_images(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", images, TERN_COUNT(images));
-}
+ONNX_ROWS_TEST(check_windows, windows)
+ONNX_ROWS_TEST(check_normalisations, normalisations)
+ONNX_ROWS_TEST(check_products, products)
+ONNX_ROWS_TEST(check_attention, attention)
+ONNX_ROWS_TEST(check_images, images)
 
 int main(void)
 {

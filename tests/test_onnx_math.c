@@ -235,29 +235,10 @@ static const onnx_row signals[] = {
     {"RandomUniform", 1, "shape=-2,2", "", "!negative"},
 };
 
-static void check_pointwise(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", pointwise, sizeof pointwise / sizeof *pointwise);
-}
-
-static void check_reductions(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", reductions, sizeof reductions / sizeof *reductions);
-}
-
-static void check_losses(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", losses, sizeof losses / sizeof *losses);
-}
-
-static void check_signals(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", signals, sizeof signals / sizeof *signals);
-}
+ONNX_ROWS_TEST(check_pointwise, pointwise)
+ONNX_ROWS_TEST(check_reductions, reductions)
+ONNX_ROWS_TEST(check_losses, losses)
+ONNX_ROWS_TEST(check_signals, signals)
 
 /* A simulated device would take hours for what a real one does in no time. */
 static bool is_slow(void)

@@ -128,20 +128,8 @@ static const onnx_row refused[] = {
     {"QLinearConv", 10, "", "u8[1,1,3] 1 | f32[] 1 | u8[] 0 | u8[1,1,2] 1 | f32[3] 1 | u8[] 0 | f32[] 1 | u8[] 0", "!one for each of 1 channels"},
 };
 
-static const char *const families[] = {"cpu", "simt"}; /* of kernels */
-
-static void check_rows(void **state)
-{
-    (void)state;
-    for (int f = 0; f < 2; f++)
-        onnx_rows_check(families[f], rows, TERN_COUNT(rows));
-}
-
-static void check_refused(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", refused, TERN_COUNT(refused));
-}
+ONNX_ROWS_TEST_BOTH(check_rows, rows)
+ONNX_ROWS_TEST(check_refused, refused)
 
 int main(void)
 {

@@ -123,20 +123,8 @@ static const onnx_row refused[] = {
     {"RNN", 7, "", "f32[20000,1,1] 1 | f32[1,1,1] 1 | f32[1,1,1] 1", "!a sequence of 20000 steps"},
 };
 
-static const char *const families[] = {"cpu", "simt"}; /* of kernels */
-
-static void check_rows(void **state)
-{
-    (void)state;
-    for (int f = 0; f < 2; f++)
-        onnx_rows_check(families[f], rows, TERN_COUNT(rows));
-}
-
-static void check_refused(void **state)
-{
-    (void)state;
-    onnx_rows_check("cpu", refused, TERN_COUNT(refused));
-}
+ONNX_ROWS_TEST_BOTH(check_rows, rows)
+ONNX_ROWS_TEST(check_refused, refused)
 
 int main(void)
 {
