@@ -7,6 +7,7 @@
  * expressions of batch, m, n, k; store takes STORE_INDEX.
  * With GATHER, B is an image and B_INDEX is made of image, channel, i0, i1, i2: PIXEL (n or k) counts images and positions of the
  * window, TAP (k or n) channels of the group and taps. TRANSPOSED turns the geometry round, as gradients and transposed convolutions want.
+ * With INTEGER, operands are 8-bit integers less zero points, which load_a_zero and load_b_zero fetch for A_ZERO_INDEX and B_ZERO_INDEX; ACC is int.
  * With SPLITS > 1 each group sums a part of k and leaves it in `partial` [split][batch][m][n] for gemm_simt_sum.cl. */
 #ifndef KERNEL /* Defaults, a plain f32 product: they show every name and let this file parse on its own. */
 #define KERNEL gemm_simt
@@ -34,6 +35,7 @@
 #define SPLITS 1
 #define SPLIT_K 256   /* k of one split, a multiple of TILE_K */
 #define GATHER 0
+#define INTEGER 0      /* undefined: 0 */
 static inline float load_a(uint m, uint k, HOOK_PARAMS) { return h0[m * SIZE_K + k]; }
 static inline float4 load_a4(uint m, uint k, HOOK_PARAMS) { return vload4(0, h0 + m * SIZE_K + k); }
 static inline float load_b(uint k, uint n, HOOK_PARAMS) { return h1[k * SIZE_N + n]; }
@@ -42,6 +44,17 @@ static inline void store(float x, uint m, uint n, HOOK_PARAMS) { h2[m * SIZE_N +
 static inline void store4(float4 x, uint m, uint n, HOOK_PARAMS) { vstore4(x, 0, h2 + m * SIZE_N + n); }
 #endif
 
+#if INTEGER
+#define OF_A(x) ((ACC)(x) - (ACC)load_a_zero(A_ZERO_INDEX, HOOK_ARGS))
+#define OF_B(x) ((ACC)(x) - (ACC)load_b_zero(B_ZERO_INDEX, HOOK_ARGS))
+#define OF_A4(x) (convert_int4(x) - (ACC)load_a_zero(A_ZERO_INDEX, HOOK_ARGS))
+#define OF_B4(x) (convert_int4(x) - (ACC)load_b_zero(B_ZERO_INDEX, HOOK_ARGS))
+#else
+#define OF_A(x) (x)
+#define OF_B(x) (x)
+#define OF_A4(x) (x)
+#define OF_B4(x) (x)
+#endif
 #define ITEMS (ITEMS_M * ITEMS_N)
 #define TILE_M (ITEMS_M * PER_M)
 #define TILE_N (ITEMS_N * PER_N)
@@ -84,7 +97,7 @@ kernel void KERNEL(
 #if A_WIDTH == 4
             ACC4 v = 0;
             if (m < SIZE_M && k < SIZE_K)
-                v = load_a4(A_INDEX, HOOK_ARGS);
+                v = OF_A4(load_a4(A_INDEX, HOOK_ARGS));
 #if A_K_FAST
             slice_a[slice_k][slice_m] = v.s0;
             slice_a[slice_k + 1][slice_m] = v.s1;
@@ -96,7 +109,7 @@ kernel void KERNEL(
 #else
             ACC v = 0;
             if (m < SIZE_M && k < SIZE_K)
-                v = load_a(A_INDEX, HOOK_ARGS);
+                v = OF_A(load_a(A_INDEX, HOOK_ARGS));
             slice_a[slice_k][slice_m] = v;
 #endif
         }
@@ -128,7 +141,7 @@ kernel void KERNEL(
 #if B_WIDTH == 4
             ACC4 v = 0;
             if (inside)
-                v = load_b4(B_INDEX, HOOK_ARGS);
+                v = OF_B4(load_b4(B_INDEX, HOOK_ARGS));
 #if B_N_FAST
             vstore4(v, 0, &slice_b[slice_k][slice_n]);
 #else
@@ -140,7 +153,7 @@ kernel void KERNEL(
 #else
             ACC v = 0;
             if (inside)
-                v = load_b(B_INDEX, HOOK_ARGS);
+                v = OF_B(load_b(B_INDEX, HOOK_ARGS));
             slice_b[slice_k][slice_n] = v;
 #endif
         }
@@ -183,6 +196,10 @@ kernel void KERNEL(
     }
 }
 
+#undef OF_A
+#undef OF_B
+#undef OF_A4
+#undef OF_B4
 #undef ITEMS
 #undef TILE_M
 #undef TILE_N

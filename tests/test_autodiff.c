@@ -468,7 +468,7 @@ static void updates_agree_with_their_expansions(void **state)
         for (int k = 0; k < updates[u].n_out; k++)
             tern_graph_output(g, (const char *[]){"p'", "m'", "v'"}[k], y[k]);
         assert_ok(tern_graph_check(g));
-        assert_ok(tern__passes_run(g, NULL, false, &out));
+        assert_ok(tern__passes_run(g, NULL, 0, &out));
         for (int k = 0; k < out->n_nodes; k++)
             assert_true(out->nodes[k]->op->trait == TERN__POINTWISE);
         assert_same_results(g, out, 1e-5);

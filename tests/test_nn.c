@@ -118,7 +118,7 @@ static void frozen_batch_norm_folds_away(void **state)
     tern_graph_output(nn.g, "y", y);
     tern_graph *frozen = NULL, *out = NULL;
     assert_ok(tern__graph_freeze(nn.g, &frozen));
-    assert_ok(tern__passes_run(frozen, NULL, false, &out));
+    assert_ok(tern__passes_run(frozen, NULL, 0, &out));
     assert_int_equal(out->n_nodes, 2);
     assert_string_equal(out->nodes[1]->op->name, "relu");
     assert_same_results(frozen, out, 1e-5);
@@ -176,7 +176,7 @@ static void training_survives_the_passes(void **state)
     /* Not adam: it turns the rounding errors of a gradient that is exactly 0, that of a bias before a normalisation, into whole steps. */
     tern_graph *g = training_step("momentum"), *out = NULL;
     assert_non_null(g);
-    assert_ok(tern__passes_run(g, NULL, false, &out));
+    assert_ok(tern__passes_run(g, NULL, 0, &out));
     assert_same_results(g, out, 1e-5);
     tern_graph_destroy(out);
     tern_graph_destroy(g);

@@ -294,6 +294,27 @@ static void print_call(const tern__body *b, tern__str *out, tern__needs *needs, 
     tern__str_add(out, ")");
 }
 
+/* A float to 8 or 16 bits by way of int, stopped at the limits first; NaN gives 0. Drivers make worse of convert_TYPE_sat. */
+static void print_saturated(tern__str *out, const char *ty, const char *x, tern_dtype to, int width)
+{
+    const bool is_unsigned = to == TERN_U8 || to == TERN_U16;
+    const int bits = (int)tern_dtype_size(to) * 8, lo = is_unsigned ? 0 : -(1 << (bits - 1)), hi = lo + (1 << bits) - 1;
+    tern__str f = {0}, i = {0};
+    tern__print_type(&f, TERN_F32, width);
+    tern__print_type(&i, TERN_I32, width);
+    const char *ft = tern__str_text(&f);
+    tern__str_addf(out, "convert_%s(convert_%s(", ty, tern__str_text(&i));
+    if (is_unsigned) /* false for NaN */
+        tern__str_addf(out, "%s > (%s)(0.0f) ? (%s < (%s)(%d.0f) ? %s : (%s)(%d.0f)) : (%s)(0.0f)", x, ft, x, ft, hi, x, ft, hi, ft);
+    else
+        tern__str_addf(out, "%s >= (%s)(%d.0f) ? (%s < (%s)(%d.0f) ? %s : (%s)(%d.0f)) : (%s < (%s)(%d.0f) ? (%s)(%d.0f) : (%s)(0.0f))", x, ft, lo, x, ft, hi, x,
+                       ft, hi, x, ft, lo, ft, lo, ft);
+    tern__str_add(out, "))");
+    out->failed |= f.failed || i.failed;
+    tern__str_finish(&f);
+    tern__str_finish(&i);
+}
+
 static void print_convert(const tern__body *b, tern__str *out, const tern__ins *s, int width)
 {
     tern_dtype from = b->ins[s->args[0]].dtype, to = s->dtype;
@@ -313,6 +334,8 @@ static void print_convert(const tern__body *b, tern__str *out, const tern__ins *
         bool same = in_register(from) == TERN_F32;
         tern__str_addf(out, "round_%s_%d(%s%s(%s))", tern_dtype_name(to), width, same ? "" : "convert_", same ? "" : tern__str_text(&ty),
                        tern__str_text(&x));
+    } else if (in_register(from) == TERN_F32 && tern__dtype_is(to, TERN__T_INT) && tern_dtype_size(to) < 4) {
+        print_saturated(out, tern__str_text(&ty), tern__str_text(&x), to, width);
     } else {
         /* Out of range, a plain conversion from floating point gives whatever the device likes. */
         bool saturate = tern__dtype_is(from, TERN__T_FLOAT) && tern__dtype_is(to, TERN__T_INT);

@@ -73,8 +73,8 @@ static tern_status prepare_graph(tern_session *s, const tern_graph *g, const ter
     if (st == TERN_OK) {
         s->info.bytes_unfused = tern__bytes_unfused(now);
         /* Who asks for an implementation gets it in the element type that the graph has. */
-        const bool wide = s->device->family == TERN__FAMILY_CPU && !p->force_impl;
-        st = become(&now, tern__passes_run(now, p->disable, wide, &next), &next);
+        const unsigned wide = s->device->family == TERN__FAMILY_CPU && !p->force_impl ? TERN__PASSES_WIDE : 0, exact = p->exact ? TERN__PASSES_EXACT : 0;
+        st = become(&now, tern__passes_run(now, p->disable, wide | exact, &next), &next);
     }
     if (st == TERN_OK) {
         s->info.bytes_lower = bytes_lower(now);

@@ -101,6 +101,7 @@ typedef tern_status tern__export_instead(tern_graph *g, const tern__node *n, con
 tern__export_instead tern__instead_square, tern__instead_rsqrt, tern__instead_exp2, tern__instead_log2, tern__instead_log1p, tern__instead_expm1,
     tern__instead_atan2, tern__instead_clip, tern__instead_not_equal, tern__instead_gelu, tern__instead_silu, tern__instead_mish, tern__instead_celu,
     tern__instead_neg, tern__instead_relu, tern__instead_shift, tern__instead_matmul, tern__instead_conv, tern__instead_conv_grad_input,
+    tern__instead_conv_integer, tern__instead_matmul_integer,
     tern__instead_conv_grad_weight, tern__instead_average_pool, tern__instead_average_pool_grad, tern__instead_max_pool_grad, tern__instead_pad,
     tern__instead_scatter, tern__instead_arg, tern__instead_cast, tern__instead_pow;
 /* The smallest and the largest integer of a type, as far as a double can say it. */

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "onnx/export.h"
 #include "ops/common.h"
+#include "ops/conv_ref.h"
 #include "ops/movement.h"
 #include "ops/pool.h"
 #include "ops/scatter.h"
@@ -335,6 +336,30 @@ tern_status tern__instead_conv(tern_graph *g, const tern__node *n, const tern_va
     const tern_shape s = tern__spatial_shape(&sp, sp.c_out, sp.out);
     y = tern__reshape(g, y, &s);
     out[0] = tern__has_input(n, 2) ? tern__add(g, y, tern__per_channel(g, in[2], s.rank)) : y;
+    return TERN_OK;
+}
+
+/* An operand of 8-bit integers as i32 less its zero point, which has one number or one for each position of an axis. */
+static tern_value centred(tern_graph *g, tern_value x, tern_value zero, int axis)
+{
+    tern_shape s = {.rank = tern__shape_of(g, x)->rank};
+    for (int i = 0; i < s.rank; i++)
+        s.dim[i] = i == axis ? tern__elems(tern__shape_of(g, zero)) : 1;
+    return tern__sub(g, tern__cast(g, x, TERN_I32), tern__cast(g, tern__reshape(g, zero, &s), TERN_I32));
+}
+
+/* Operators for 8-bit integers exist, but which types and zero points they take differs from runtime to runtime: products of i32 do not. */
+tern_status tern__instead_conv_integer(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
+{
+    out[0] = tern__conv_like(g, n, centred(g, in[0], in[2], 1), centred(g, in[1], in[3], 0));
+    return TERN_OK;
+}
+
+tern_status tern__instead_matmul_integer(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
+{
+    const bool trans_b = tern__attr_int(n, 1) != 0;
+    out[0] = tern_graph_op2(g, "matmul", centred(g, in[0], in[2], 0), centred(g, in[1], in[3], trans_b ? 0 : 1),
+                            TERN_ATTRS(TERN_INT("trans_a", tern__attr_int(n, 0)), TERN_INT("trans_b", trans_b)));
     return TERN_OK;
 }
 

@@ -247,6 +247,8 @@ const tern__export_form tern__export_nn_forms[] = {
     {TERN__FORM("gemm", "Gemm", FD, 0), .attrs = {"alpha", "beta", "transA", "transB"}},
     {TERN__FORM("conv", "Conv", F, D), .needs = needs_float, .emit = emit_conv, .instead = tern__instead_conv},
     {TERN__FORM("conv_transpose", "ConvTranspose", F, D), .emit = emit_conv},
+    {.op = "conv_integer", .instead = tern__instead_conv_integer},
+    {.op = "matmul_integer", .instead = tern__instead_matmul_integer},
     {.op = "conv_grad_input", .instead = tern__instead_conv_grad_input},
     {.op = "conv_grad_weight", .instead = tern__instead_conv_grad_weight},
     {TERN__FORM("max_pool", "MaxPool", FD | TERN__E_BYTES, 0), .emit = emit_max_pool},

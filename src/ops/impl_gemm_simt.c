@@ -24,6 +24,8 @@ struct view {
 struct product {
     int64_t batch, m, n, k;
     struct view a, b, c;
+    struct view a_zero, b_zero; /* what is taken off each element of an operand of 8-bit integers */
+    bool integer;               /* there are such, and the result is i32 */
     bool a_k_fast, b_n_fast;
     /* B is an image under a moving window. */
     const tern__spatial *gather;
@@ -227,9 +229,17 @@ static tern_status lower_product(tern__lower *l, const struct product *p)
     define_sizes(k, p, &t, acc);
     define_tiling(k, p, &t, acc, store_width);
     define_gather(k, p);
+    if (p->integer)
+        define_number(k, "INTEGER", 1);
     if (p->k > 0) {
         load_hook(k, "load_a", &p->a);
         load_hook(k, "load_b", &p->b);
+    }
+    if (p->k > 0 && p->integer) {
+        load_hook(k, "load_a_zero", &p->a_zero);
+        load_hook(k, "load_b_zero", &p->b_zero);
+        tern__kern_define(k, "A_ZERO_INDEX", "%s", p->a_zero.index);
+        tern__kern_define(k, "B_ZERO_INDEX", "%s", p->b_zero.index);
     }
     if (partial >= 0)
         tern__kern_slot(k, partial, true);
@@ -316,6 +326,30 @@ static tern_status lower_matmul(tern__lower *l, const tern__node *n)
     return lower_product(l, &p);
 }
 
+/* A zero point for all, or one for each row or column. */
+static void zero_view(const tern__lower *l, struct view *v, tern_value zero, const char *index)
+{
+    *v = (struct view){.v = zero, .width = 1, .axes = {{.dims = 1}}};
+    snprintf(v->index, sizeof v->index, "%s", tern__elems(&tern__lower_type(l, zero)->shape) == 1 ? "0u" : index);
+}
+
+static tern_status lower_matmul_integer(tern__lower *l, const tern__node *n)
+{
+    const tern_shape *a = &tern__lower_type(l, n->in[0])->shape, *b = &tern__lower_type(l, n->in[1])->shape;
+    const tern_shape *c = &tern__lower_type(l, n->out[0])->shape;
+    const bool trans_a = flag(n, "trans_a"), trans_b = flag(n, "trans_b");
+    struct product p = {.integer = true, .a_k_fast = !trans_a, .b_n_fast = !trans_b, .batch = 1, .m = c->dim[0], .n = c->dim[1], .k = a->dim[!trans_a]};
+    matrix_view(&p.a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
+    matrix_view(&p.b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
+    matrix_view(&p.c, n->out[0], c, c, "m", "n");
+    zero_view(l, &p.a_zero, n->in[2], "m");
+    zero_view(l, &p.b_zero, n->in[3], "n");
+    if (tern__elems(&tern__lower_type(l, n->in[3])->shape) > 1 && !trans_b)
+        p.b.width = 1; /* neighbours have their own zero points */
+    return lower_product(l, &p);
+}
+
+const tern__impl tern__impl_matmul_integer_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_matmul_integer};
 const tern__impl tern__impl_matmul_simt = {.name = "simt_tile", .accept = accept_matmul, .lower = lower_matmul};
 
 /* --- Convolutions ---
@@ -364,11 +398,12 @@ static tern_status geometry(const tern__lower *l, const tern__node *n, tern__spa
 }
 
 /* y: rows are output channels, columns are output pixels, k runs over the taps of all input channels. */
-static tern_status lower_conv(tern__lower *l, const tern__node *n)
+static tern_status lower_conv_of(tern__lower *l, const tern__node *n, bool integer)
 {
     tern__spatial s;
     TERN_TRY(geometry(l, n, &s));
-    struct product p = {.batch = s.group,
+    struct product p = {.integer = integer,
+                        .batch = s.group,
                         .m = s.c_out / s.group,
                         .n = s.batch * volume(s.out),
                         .k = s.c_in / s.group * volume(s.kernel),
@@ -380,7 +415,23 @@ static tern_status lower_conv(tern__lower *l, const tern__node *n)
     weight_view(&p.a, n->in[1], &s, "k");
     gather_view(&p, n->in[0], &s);
     image_view(&p.c, n->out[0], &s, s.out, p.m, "n");
+    if (integer) {
+        char channel[64];
+        snprintf(channel, sizeof channel, "batch * %lldu + m", (long long)p.m);
+        zero_view(l, &p.a_zero, n->in[3], channel);
+        zero_view(l, &p.b_zero, n->in[2], "0u");
+    }
     return lower_product(l, &p);
+}
+
+static tern_status lower_conv(tern__lower *l, const tern__node *n)
+{
+    return lower_conv_of(l, n, false);
+}
+
+static tern_status lower_conv_integer(tern__lower *l, const tern__node *n)
+{
+    return lower_conv_of(l, n, true);
 }
 
 /* dx: rows are input channels, columns are input pixels, k runs over the taps of all output channels. */
@@ -430,6 +481,7 @@ static tern_status lower_conv_grad_weight(tern__lower *l, const tern__node *n)
     return lower_product(l, &p);
 }
 
+const tern__impl tern__impl_conv_integer_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv_integer};
 const tern__impl tern__impl_conv_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv};
 const tern__impl tern__impl_conv_grad_input_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv_grad_input};
 const tern__impl tern__impl_conv_grad_weight_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv_grad_weight};

@@ -10,6 +10,7 @@ extern const tern__impl tern__impl_matmul_simt;
 extern const tern__impl tern__impl_conv_simt;
 extern const tern__impl tern__impl_conv_grad_input_simt;
 extern const tern__impl tern__impl_conv_grad_weight_simt;
+extern const tern__impl tern__impl_matmul_integer_simt, tern__impl_conv_integer_simt;
 
 /* CLBlast (impl_gemm_clblast.c), where the build found it: big f32 and f64 products on GPUs. A session's first run waits for CLBlast to build
  * its kernels (6.6 s on PoCL), once in a process. Nothing is fused with it. */
@@ -28,6 +29,10 @@ extern const tern__impl tern__impl_conv_depthwise_cpu, tern__impl_conv_grad_inpu
  * session is not to be exact. */
 extern const tern__impl tern__impl_conv_winograd4, tern__impl_conv_winograd2;
 extern const tern__impl tern__impl_conv_grad_input_winograd4, tern__impl_conv_grad_input_winograd2;
+
+/* Convolutions and products of 8-bit integers on CPU devices (impl_int8_cpu.c): with the processor's dot product of bytes, or without. */
+extern const tern__impl tern__impl_conv_dot8_cpu, tern__impl_matmul_dot8_cpu;
+extern const tern__impl tern__impl_conv_int8_cpu, tern__impl_matmul_int8_cpu;
 
 /* Pooling (impl_pool.c): rows of channel vectors for CPU devices, and one item an element for all; gradients of the average as the pooling. */
 extern const tern__impl tern__impl_pool_rows;

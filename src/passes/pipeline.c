@@ -10,15 +10,16 @@
 static const tern__pass layout = {.name = "layout", .doc = "chooses blocked layouts for the ops that want them"};
 static const tern__pass fuse = {.name = "fuse", .doc = "joins ops into groups that keep intermediate results out of memory"};
 
-/* Expanding comes first, since everything else looks for primitives. One round of simplifying exposes equal values and new constants,
+/* Integers are looked for in the words that quantised models use, so before expanding, which comes first of all others, since they look for primitives. One round of simplifying exposes equal values and new constants,
  * so there is a second; what batch-norm folding leaves to compute on constants is folded once more. */
 static const tern__pass *const order[] = {
-    &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold,   &tern__pass_cse,  &tern__pass_simplify,
-    &tern__pass_fold,   &tern__pass_cse,   &tern__pass_bnfold,   &tern__pass_fold,   &tern__pass_dce,
+    &tern__pass_qdq, &tern__pass_integer, &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse,
+    &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse, &tern__pass_bnfold, &tern__pass_fold, &tern__pass_dce,
 };
 
 static const tern__pass *const list[] = {
-    &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse, &tern__pass_bnfold, &tern__pass_dce, &layout, &fuse,
+    &tern__pass_qdq, &tern__pass_integer, &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse, &tern__pass_bnfold,
+    &tern__pass_dce, &layout, &fuse,
 };
 
 const tern__pass *const *tern__pass_list(int *n)
@@ -109,13 +110,14 @@ static tern_status run_one(const tern__pass *p, const tern_graph *in, tern_graph
     return TERN_OK;
 }
 
-tern_status tern__passes_run(const tern_graph *g, const char *disable, bool wide, tern_graph **out)
+tern_status tern__passes_run(const tern_graph *g, const char *disable, unsigned flags, tern_graph **out)
 {
     TERN_TRY(tern__passes_check(disable));
     tern_graph *now = NULL;
     TERN_TRY(tern_graph_clone(g, &now));
     for (int i = 0; i < TERN_COUNT(order); i++) {
-        if (skipped(disable, order[i]) || (order[i] == &tern__pass_widen && !wide))
+        const bool absent = (order[i] == &tern__pass_widen && !(flags & TERN__PASSES_WIDE)) || (order[i] == &tern__pass_qdq && (flags & TERN__PASSES_EXACT));
+        if (absent || skipped(disable, order[i]))
             continue;
         tern_graph *next = NULL;
         tern_status st = run_one(order[i], now, &next);
