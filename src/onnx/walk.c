@@ -134,8 +134,8 @@ static tern_status fold(tern__onnx_node *n)
         if (!x || x->kind != TERN__ONNX_TENSOR || x->data || x->slot >= 0 || x->part != n->t->part || tern__elems(&x->type.shape) > FOLD_ELEMS)
             continue;
         TERN_TRY(tern__onnx_evaluate(n->t, x->v, &x->data));
-        /* Whoever uses it gets a constant: what made it is not computed again for each that comes after. */
-        if (x->data)
+        /* Whoever uses it gets a constant: what made it is not computed again for each that comes after. But passes look for dequantised values. */
+        if (x->data && strcmp(n->proto->op_type, "DequantizeLinear"))
             x->v = TERN_NONE;
     }
     return TERN_OK;
