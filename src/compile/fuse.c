@@ -10,11 +10,36 @@
 enum {
     MAX_GROUP_NODES = 64,
     MAX_LEAVES = 12, /* buffers that one element may come from */
+    MAX_WIDENING = 5, /* ops from a byte to the number it stands for */
 };
 
 static bool is_light(const tern__node *n)
 {
     return n->op->trait == TERN__MOVEMENT || n->op->trait == TERN__SOURCE;
+}
+
+static bool is_byte(tern_dtype t)
+{
+    return t == TERN_U8 || t == TERN_I8;
+}
+
+/* What a byte stands for: a cast of it, then cheap steps with constants. Whoever reads that computes it again, since a byte is less to read. */
+static bool widens(const tern_graph *g, const tern__node *n, int steps)
+{
+    if (n->op->trait != TERN__POINTWISE || steps == 0 || n->op->pointwise->cost > 1 || is_byte(tern__dtype_of(g, n->out[0])))
+        return false;
+    tern_value from = TERN_NONE;
+    for (int i = 0; i < n->n_in; i++) {
+        if (n->in[i] != TERN_NONE && tern__value_at(g, n->in[i])->kind == TERN__VALUE_CONST && tern__elems(tern__shape_of(g, n->in[i])) == 1)
+            continue;
+        if (from != TERN_NONE)
+            return false;
+        from = n->in[i];
+    }
+    if (from == TERN_NONE || !tern__shape_equal(tern__shape_of(g, from), tern__shape_of(g, n->out[0])))
+        return false;
+    const tern__node *before = tern__producer(g, from);
+    return (is_byte(tern__dtype_of(g, from)) && !strcmp(n->op->name, "cast")) || (before && widens(g, before, steps - 1));
 }
 
 static const tern__node *node_at(const tern__compile *c, int i)
@@ -124,7 +149,7 @@ static void settle_light_nodes(tern__compile *c, bool fuse)
                     c->direct[n->in[k]] = true;
             continue;
         }
-        if (!is_light(n))
+        if (!is_light(n) && !widens(g, n, MAX_WIDENING))
             continue;
         bool needed = !fuse, leaves = false;
         for (int k = 0; k < n->n_out; k++) {
@@ -336,6 +361,20 @@ static int64_t operand_bytes(const tern__compile *c, tern_value v)
     return (int64_t)tern__type_bytes(tern__type_of(c->g, v));
 }
 
+/* The node that makes v, or the byte that v is computed from where it is read; -1: none. */
+static int maker_of(const tern__compile *c, tern_value v)
+{
+    int p = node_of(c, v);
+    while (p >= 0 && c->group_of[p] < 0 && node_at(c, p)->op->trait == TERN__POINTWISE) {
+        const tern__node *n = node_at(c, p);
+        int k = 0;
+        while (tern__value_at(c->g, n->in[k])->kind == TERN__VALUE_CONST)
+            k++;
+        p = node_of(c, n->in[k]);
+    }
+    return p;
+}
+
 /* Tries to join node i with the makers of its operands, the biggest operand first: it has the most bytes to save. */
 static tern_status merge_operands(tern__compile *c, int i, char *seen, int *stack)
 {
@@ -353,7 +392,7 @@ static tern_status merge_operands(tern__compile *c, int i, char *seen, int *stac
         if (best < 0)
             return TERN_OK;
         tried[best] = true;
-        int p = node_of(c, n->in[best]);
+        int p = maker_of(c, n->in[best]);
         if (p < 0 || c->group_of[p] < 0 || c->group_of[p] == c->group_of[i])
             continue;
         if (c->impl_of[i] && (c->groups[c->group_of[p]]->anchor >= 0 || used_outside(c, n->in[best], c->group_of[i])))
