@@ -115,7 +115,7 @@ typedef struct tern_onnx_session tern_onnx_session;
 
 typedef struct tern_onnx_session_params {
     const char *disable, *force_impl; /* as in tern_session_params */
-    bool exact;                       /* the same */
+    bool exact, no_tuned;             /* the same */
     int max_shapes;                   /* sets of input shapes that are kept; 0: 16 */
 } tern_onnx_session_params;
 TERN_API tern_status tern_onnx_session_create(tern_device *d, tern_onnx *m, const tern_onnx_session_params *p,
@@ -132,6 +132,8 @@ typedef struct tern_onnx_session_info {
     int n_plans;       /* compiled graphs */
     int n_cuts;        /* places where the last run went over the host */
     double compile_s;  /* seconds spent making plans */
+    int n_tuned;       /* groups of all plans that run as measured by tern tune */
+    const char *tuned_note; /* as in tern_plan_info */
 } tern_onnx_session_info;
 TERN_API void tern_onnx_session_get_info(const tern_onnx_session *s, tern_onnx_session_info *out);
 

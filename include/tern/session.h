@@ -28,8 +28,9 @@ typedef struct tern_session_params {
     tern_store *store;       /* shared variables; NULL: a store of its own */
     bool freeze;             /* inference: variables become constants, weights are packed once; forbids assignments */
     const char *disable;     /* comma-separated passes to leave out: "fuse,layout,..." or "all" */
-    const char *force_impl;  /* "op=name[,op=name...]" or "name": take this implementation or fail (tests) */
+    const char *force_impl;  /* "op=name[,op=name...]" or "name": take this implementation or fail; "name:tp=7:nv=2" also with these of its numbers */
     bool exact;              /* only kernels that add up what the op's formula says: no Winograd convolutions, which round a little more */
+    bool no_tuned;           /* leave out what tern tune measured: every choice is the cost model's. So does TERN_TUNED=0, force_impl, and disabling layout */
     const tern_shape *input_shapes; /* one per graph input where free axes get other extents; NULL: as built */
 } tern_session_params;
 
@@ -56,6 +57,8 @@ typedef struct tern_plan_info {
     int64_t bytes_fused;       /* this plan */
     int64_t bytes_lower;       /* inputs, outputs and variables once: no plan can move less */
     int64_t flops;
+    int n_tuned;               /* groups whose implementation or numbers were chosen by measurement */
+    const char *tuned_note;    /* why the store of measured choices was left out, NULL: it was not; lives as long as the device */
     int64_t arena_bytes, arena_lower_bytes; /* peak of the intermediates, and the largest sum of live ones */
     int64_t constant_bytes, variable_bytes;
     double compile_s, build_s; /* whole creation, and the part inside the OpenCL compiler or cache */
@@ -67,6 +70,9 @@ typedef struct tern_group_info {
     const char *name;          /* kernel name */
     const char *impl;          /* implementation, e.g. "pointwise", "cpu_tile" */
     const char *ops;           /* the ops in it, in order: "conv+add+relu" */
+    const char *choice;        /* implementation and measured numbers as force_impl takes them; NULL: nothing can be tuned */
+    const char *problem;       /* what tern tune calls its contraction; NULL: nothing can be tuned */
+    const char *tuned;         /* where the choice comes from: "store", "table" (Tern's own), "": the cost model */
     int64_t bytes_unfused, bytes_fused, flops;
     int n_launches;
     double time_us;            /* median of profiled runs; 0 without profiling */

@@ -139,6 +139,8 @@ void tern__device_release(tern_device *d)
     tern__pool_destroy(d);
     if (d->ops)
         d->ops->destroy(d);
+    if (d->tuned_free)
+        d->tuned_free(d->tuned);
     tern__free(d->cache_dir);
     tern__free(d);
 }

@@ -61,6 +61,8 @@ struct tern_device {
     char *cache_dir;     /* "" keeps none */
     void *impl;          /* back end's own */
     struct tern__pool *pool;
+    void *tuned;         /* what layers above remember of measured choices, with its end */
+    void (*tuned_free)(void *tuned);
     int refs;            /* atomic */
 };
 

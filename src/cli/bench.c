@@ -161,6 +161,7 @@ static void json_result(cli_json *w, const bench_set *s, const bench_result *r, 
         json_text(w, "kernel", r->kernel);
         json_int(w, "groups", r->n_groups);
         json_int(w, "launches", r->n_launches);
+        json_int(w, "tuned", r->n_tuned);
     }
     json_close(w);
 }
@@ -180,7 +181,8 @@ static void print_json(const job *j, const bench_set *s, const tern_device_info 
     json_object(&w, "method");
     json_real(&w, "time_ms", j->params.time_ms);
     json_int(&w, "samples", j->params.repeat);
-    json_bool(&w, "exact", j->params.exact);
+    json_bool(&w, "exact", j->params.choices.exact);
+    json_bool(&w, "no_tuned", j->params.choices.no_tuned);
     json_text(&w, "disable", j->params.disable);
     json_text(&w, "force_impl", j->params.force_impl);
     json_close(&w);
@@ -334,9 +336,10 @@ int cli_bench(const cli *c, int argc, char **argv)
         {"html", CLI_TEXT, &j.html, "FILE", "Also write a page with a roofline plot.", 0, 0},
         {"compare", CLI_FLAG, &j.compare, NULL, "Measure nothing: the arguments are files that --json wrote, and the first is what the others are compared "
          "with.", 0, 0},
-        {"force-impl", CLI_TEXT, &j.params.force_impl, "OP=NAME", "Take this implementation or fail; several separated by commas.", 0, 0},
+        {"force-impl", CLI_TEXT, &j.params.force_impl, "OP=NAME", "Take this implementation or fail; several separated by commas. NAME:NUMBER=VALUE... also "
+         "sets numbers of it, such as conv=cpu_tile:tp=7:nv=2.", 0, 0},
         {"disable", CLI_TEXT, &j.params.disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
-        CLI_OPT_EXACT(&j.params.exact),
+        CLI_OPT_CHOICES(&j.params.choices),
         CLI_OPT_DIM(&dims),
         {"in", CLI_LIST, &j.in, "NAME=SOURCE", "What an input of the ONNX models gets, as for tern run; random numbers where nothing is said. May be "
          "repeated.", 0, 0},

@@ -72,7 +72,7 @@ typedef struct bench_result {
     char impl[160];       /* implementations of the plan's groups */
     char kernel[96];      /* of the group that computes most */
     char error[320];      /* why there are no figures; "" there are */
-    int64_t n_groups, n_launches, samples, runs; /* runs in a sample */
+    int64_t n_groups, n_launches, n_tuned, samples, runs; /* runs in a sample */
     double flops, bytes;  /* of the problem; bytes of a model are its plan's */
     double plan_bytes;
     double median_us, min_us, p90_us, ready_ms;
@@ -128,7 +128,7 @@ typedef struct bench_params {
     double time_ms;      /* of timed runs for each problem */
     int64_t repeat;      /* samples; 0: as many as fit time_ms */
     const char *disable, *force_impl; /* as in tern_session_params */
-    bool exact;          /* likewise */
+    cli_choices choices; /* likewise */
 } bench_params;
 
 /* Measures all problems; what fails gets its sentence into the result. CLI_OK or the exit code, message printed. */

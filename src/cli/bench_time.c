@@ -35,7 +35,8 @@ static bool fail(entry *e)
 /* A graph that updates its variables cannot be frozen. */
 static tern_status open_session(tern_device *d, const tern_graph *g, const bench_params *params, tern_session **s)
 {
-    tern_session_params p = {.freeze = true, .disable = params->disable, .force_impl = params->force_impl, .exact = params->exact};
+    tern_session_params p = {.freeze = true, .disable = params->disable, .force_impl = params->force_impl, .exact = params->choices.exact,
+                             .no_tuned = params->choices.no_tuned};
     tern_status st = tern_session_create(d, g, &p, s);
     if (st != TERN_E_INVALID)
         return st;
@@ -62,7 +63,8 @@ static bool open_entry(entry *e, tern_device *d, const bench_params *params)
     if (!fits(e, d))
         return false;
     if (e->problem->runner) {
-        tern_onnx_session_params p = {.disable = params->disable, .force_impl = params->force_impl, .exact = params->exact};
+        tern_onnx_session_params p = {.disable = params->disable, .force_impl = params->force_impl, .exact = params->choices.exact,
+                                      .no_tuned = params->choices.no_tuned};
         return tern_onnx_session_create(d, e->problem->runner->model, &p, &e->runner) == TERN_OK || fail(e);
     }
     if (!e->problem->graph && bench_graph(e->problem, params->dtype, &g) != TERN_OK)
@@ -150,10 +152,10 @@ static bool take_turn(entry *e, int round)
 
 /* --- Results --- */
 
-/* "reorder x2, direct": each implementation once, in the order in which they come. */
+/* "reorder x2, direct (tuned)": each implementation once, in the order in which they come. */
 static void describe_groups(const tern_session *s, bench_result *r)
 {
-    const char *name[16];
+    char name[16][48], own[48];
     int count[16], n = 0;
     double most = -1;
     for (int i = 0; i < tern_session_n_groups(s); i++) {
@@ -161,10 +163,11 @@ static void describe_groups(const tern_session *s, bench_result *r)
         if (tern_session_group(s, i, &g) != TERN_OK)
             return;
         int k = 0;
-        while (k < n && strcmp(name[k], g.impl))
+        snprintf(own, sizeof own, *g.tuned ? "%.36s (tuned)" : "%.36s", g.impl);
+        while (k < n && strcmp(name[k], own))
             k++;
         if (k == n && n < 16) {
-            name[n] = g.impl;
+            memcpy(name[n], own, sizeof own);
             count[n++] = 0;
         }
         if (k < n)
@@ -194,6 +197,7 @@ static void describe_plan(const entry *e, bench_result *r)
     r->bytes = e->problem->graph ? r->plan_bytes : e->problem->bytes;
     r->n_groups = plan.n_groups;
     r->n_launches = plan.n_launches;
+    r->n_tuned = plan.n_tuned;
     r->ready_ms = plan.compile_s * 1e3;
 }
 

@@ -66,11 +66,11 @@ static int check_graph(const tern_graph *g, const tern_dataset *data)
     return CLI_OK;
 }
 
-static tern_status open_pass(tern_device *d, const tern_graph *g, tern_store *store, const tern_dataset *data, bool exact, pass *p, classify_result *out)
+static tern_status open_pass(tern_device *d, const tern_graph *g, tern_store *store, const tern_dataset *data, const cli_choices *choices, pass *p, classify_result *out)
 {
     tern_shape in = {4, {p->batch, data->channels, data->height, data->width}};
     tern_shape scores = {2, {p->batch, data->n_classes}};
-    tern_session_params params = {.store = store, .freeze = store == NULL, .input_shapes = &in, .exact = exact};
+    tern_session_params params = {.store = store, .freeze = store == NULL, .input_shapes = &in, .exact = choices->exact, .no_tuned = choices->no_tuned};
     double start = cli_seconds();
     tern_status st = tern_session_create(d, g, &params, &p->session);
     out->ready_s = cli_seconds() - start;
@@ -121,13 +121,14 @@ static bool make_room(pass *p, const tern_dataset *data, classify_result *out)
     return p->x && p->y && p->order && out->probability && out->answer;
 }
 
-int classify_run(tern_device *d, const tern_graph *g, tern_store *store, const tern_dataset *data, int64_t batch, bool exact, classify_result *out)
+int classify_run(tern_device *d, const tern_graph *g, tern_store *store, const tern_dataset *data, int64_t batch, const cli_choices *choices,
+                 classify_result *out)
 {
     pass p = {.batch = batch < data->n ? batch : data->n};
     bool room = make_room(&p, data, out);
     int code = room ? check_graph(g, data) : CLI_FAILED;
     if (code == CLI_OK) {
-        tern_status st = open_pass(d, g, store, data, exact, &p, out);
+        tern_status st = open_pass(d, g, store, data, choices, &p, out);
         if (st == TERN_OK)
             st = all_batches(&p, data, out);
         if (st == TERN_OK) {

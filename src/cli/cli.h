@@ -79,6 +79,8 @@ void cli_print_folded(FILE *to, const char *text, int indent);
 
 /* "tern: sentence" on stderr; returns code. */
 int cli_error(int code, const char *fmt, ...) TERN_PRINTF(2, 3);
+/* "tern: note: sentence" on stderr, for what is worth knowing and no failure; nothing for NULL. */
+void cli_note(const char *sentence);
 /* The same with the library's sentence, prefixed by what was being done where prefix is not NULL; the code follows from st. */
 int cli_fail(tern_status st, const char *prefix);
 /* "tern: COMMAND: sentence; see tern COMMAND --help"; CLI_USAGE. */
@@ -103,6 +105,13 @@ int cli_open_device(const cli *c, const char *device, unsigned needs, tern_devic
 
 #define CLI_OPT_EXACT(p) \
     {"exact", CLI_FLAG, (p), NULL, "Only kernels that add up what each op's formula says: no Winograd convolutions, which round a little more.", 0, 0}
+/* Which kernels may be chosen. */
+typedef struct cli_choices {
+    bool exact, no_tuned;
+} cli_choices;
+#define CLI_OPT_CHOICES(p) \
+    CLI_OPT_EXACT(&(p)->exact), \
+    {"no-tuned", CLI_FLAG, &(p)->no_tuned, NULL, "Leave out what tern tune has measured; so does TERN_TUNED=0 in the environment.", 0, 0}
 #define CLI_OPT_DIM(p) {"dim", CLI_LIST, (p), "NAME=N", "Extent of an ONNX model's symbolic dimension; 1 where it is not given. May be repeated.", 0, 0}
 
 /* What --dim said; at ends with {0}. */
@@ -296,7 +305,7 @@ typedef struct classify_result {
 } classify_result;
 
 /* Runs g (one f32 image input, one output of class scores) over all of data. store NULL: the weights in g, frozen. */
-int classify_run(tern_device *d, const tern_graph *g, tern_store *store, const tern_dataset *data, int64_t batch, bool exact,
+int classify_run(tern_device *d, const tern_graph *g, tern_store *store, const tern_dataset *data, int64_t batch, const cli_choices *choices,
                  classify_result *out);
 void classify_finish(classify_result *r);
 /* Counts and, where probability is set, nothing else: answers from scores already in r->probability. */

@@ -39,6 +39,12 @@ int cli_misuse(const char *command, const char *fmt, ...)
     return CLI_USAGE;
 }
 
+void cli_note(const char *sentence)
+{
+    if (sentence)
+        fprintf(stderr, "tern: note: %s\n", sentence);
+}
+
 int cli_fail(tern_status st, const char *prefix)
 {
     const char *sentence = tern_last_error();

@@ -41,13 +41,14 @@ static tern_status save_probabilities(const classify_result *r, const char *path
 int cli_eval(const cli *c, int argc, char **argv)
 {
     const char *device = NULL, *data = NULL, *model = NULL, *out = NULL;
-    bool json = false, exact = false;
+    bool json = false;
+    cli_choices choices = {.exact = false};
     int64_t batch = 500;
     const cli_option options[] = {
         {"data", CLI_TEXT, &data, "NAME[:DIR]", "The data set: fashion-mnist or mnist, and the folder of its IDX files (default: the usual places).", 0, 0},
         {"batch", CLI_COUNT, &batch, "N", "Images a run (default 500).", 1, 65536},
         {"out", CLI_TEXT, &out, "FILE.npy", "Save the class probabilities of every image.", 0, 0},
-        CLI_OPT_EXACT(&exact),
+        CLI_OPT_CHOICES(&choices),
         CLI_OPT_JSON(&json),
         CLI_OPT_DEVICE(&device),
         {0},
@@ -77,7 +78,7 @@ int cli_eval(const cli *c, int argc, char **argv)
     if (code == CLI_OK)
         code = cli_open_device(c, device, CLI_COMPUTES, &d);
     if (code == CLI_OK)
-        code = classify_run(d, g, NULL, test, batch, exact, &r);
+        code = classify_run(d, g, NULL, test, batch, &choices, &r);
     if (code == CLI_OK && out && (st = save_probabilities(&r, out)) != TERN_OK)
         code = cli_fail(st, NULL);
     if (code == CLI_OK) {

@@ -250,7 +250,7 @@ static int one_epoch(fit *f, int64_t epoch)
 static int test_epoch(fit *f, int64_t epoch)
 {
     classify_result r;
-    int code = classify_run(f->device, f->test_graph, f->store, f->test, f->p->onnx ? f->p->batch : 500, false, &r);
+    int code = classify_run(f->device, f->test_graph, f->store, f->test, f->p->onnx ? f->p->batch : 500, &(cli_choices){.exact = false}, &r);
     if (code == CLI_OK) {
         fit_point *p = &f->out->epochs[f->out->n_epochs++];
         *p = (fit_point){(double)epoch + 1, r.loss, (double)r.n_right / (double)r.n};

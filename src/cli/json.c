@@ -193,6 +193,7 @@ void json_plan(cli_json *j, const char *key, const tern_plan_info *p)
     json_int(j, "bytes_fused", p->bytes_fused);
     json_int(j, "bytes_lower", p->bytes_lower);
     json_int(j, "flops", p->flops);
+    json_int(j, "tuned", p->n_tuned);
     json_int(j, "arena_bytes", p->arena_bytes);
     json_int(j, "arena_lower_bytes", p->arena_lower_bytes);
     json_int(j, "constant_bytes", p->constant_bytes);

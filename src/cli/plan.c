@@ -14,6 +14,8 @@ static void print_totals(const tern_plan_info *p)
            p->arena_lower_bytes ? (double)p->arena_bytes / (double)p->arena_lower_bytes : 1.0);
     printf("memory        constants %s, variables %s\n", cli_bytes((double)p->constant_bytes, a), cli_bytes((double)p->variable_bytes, b));
     printf("operations    %.3g a run\n", (double)p->flops);
+    if (p->n_tuned)
+        printf("tuned         %d groups run as measured by tern tune\n", p->n_tuned);
 }
 
 /* All groups together; 0 without --time. */
@@ -31,13 +33,13 @@ static int print_groups(const tern_session *s)
 {
     char a[24], b[24];
     double all = total_us(s);
-    printf("%-40s %-12s %10s %10s %9s%s  %s\n", "kernel", "kind", "unfused", "fused", "Mflop", all > 0 ? "   time us  share      GB/s" : "", "ops");
+    printf("%-40s %-12s %-6s %10s %10s %9s%s  %s\n", "kernel", "kind", "tuned", "unfused", "fused", "Mflop", all > 0 ? "   time us  share      GB/s" : "", "ops");
     for (int i = 0; i < tern_session_n_groups(s); i++) {
         tern_group_info g;
         tern_status st = tern_session_group(s, i, &g);
         if (st != TERN_OK)
             return cli_fail(st, NULL);
-        printf("%-40s %-12s %10s %10s %9.2f", g.name, g.impl, cli_bytes((double)g.bytes_unfused, a),
+        printf("%-40s %-12s %-6s %10s %10s %9.2f", g.name, g.impl, *g.tuned ? g.tuned : "-", cli_bytes((double)g.bytes_unfused, a),
                cli_bytes((double)g.bytes_fused, b), (double)g.flops * 1e-6);
         if (all > 0)
             printf(" %9.1f %4.1f %% %9.1f", g.time_us, 100 * g.time_us / all, g.time_us > 0 ? (double)g.bytes_fused / g.time_us * 1e-3 : 0.0);
@@ -65,6 +67,9 @@ static int print_json(const tern_session *s, const tern_plan_info *info, const t
         json_text(&j, "name", g.name);
         json_text(&j, "impl", g.impl);
         json_text(&j, "ops", g.ops);
+        json_text(&j, "choice", g.choice);
+        json_text(&j, "tuned", *g.tuned ? g.tuned : NULL);
+        json_text(&j, "problem", g.problem);
         json_int(&j, "bytes_unfused", g.bytes_unfused);
         json_int(&j, "bytes_fused", g.bytes_fused);
         json_int(&j, "flops", g.flops);
@@ -84,6 +89,7 @@ static int show(const tern_session *s, const tern_device_info *device, bool json
 {
     tern_plan_info info;
     tern_session_get_info(s, &info);
+    cli_note(info.tuned_note);
     if (json)
         return print_json(s, &info, device, source);
     if (source) {
@@ -98,9 +104,9 @@ static int show(const tern_session *s, const tern_device_info *device, bool json
 }
 
 /* A graph that updates its variables cannot be frozen; one that only computes is planned as inference. */
-static tern_status open_session(tern_device *d, const tern_graph *g, const char *disable, bool exact, tern_session **s)
+static tern_status open_session(tern_device *d, const tern_graph *g, const char *disable, const cli_choices *choices, tern_session **s)
 {
-    tern_session_params p = {.freeze = true, .disable = disable, .exact = exact};
+    tern_session_params p = {.freeze = true, .disable = disable, .exact = choices->exact, .no_tuned = choices->no_tuned};
     tern_status st = tern_session_create(d, g, &p, s);
     if (st != TERN_E_INVALID)
         return st;
@@ -128,7 +134,8 @@ static int time_groups(tern_session *s, tern_device *d, const tern_graph *g)
 
 int cli_plan(const cli *c, int argc, char **argv)
 {
-    bool json = false, no_fuse = false, source = false, exact = false, time = false;
+    bool json = false, no_fuse = false, source = false, time = false;
+    cli_choices choices = {.exact = false};
     const char *device = NULL, *model = NULL, *disable = NULL;
     cli_list dims = {.n = 0};
     cli_dims extents;
@@ -136,7 +143,7 @@ int cli_plan(const cli *c, int argc, char **argv)
         CLI_OPT_DIM(&dims),
         {"no-fuse", CLI_FLAG, &no_fuse, NULL, "Plan every op on its own.", 0, 0},
         {"disable", CLI_TEXT, &disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
-        CLI_OPT_EXACT(&exact),
+        CLI_OPT_CHOICES(&choices),
         {"source", CLI_FLAG, &source, NULL, "Print the generated OpenCL C instead of the table (with --json: in the document).", 0, 0},
         {"time", CLI_FLAG, &time, NULL, "Also run the plan on random numbers and show how long each group takes on the device.", 0, 0},
         CLI_OPT_JSON(&json),
@@ -165,7 +172,7 @@ int cli_plan(const cli *c, int argc, char **argv)
     if (code == CLI_OK) {
         tern_device_info info;
         tern_device_get_info(d, &info);
-        tern_status st = open_session(d, g, no_fuse ? "fuse" : disable, exact, &s);
+        tern_status st = open_session(d, g, no_fuse ? "fuse" : disable, &choices, &s);
         code = st == TERN_OK ? CLI_OK : cli_fail(st, model);
         if (code == CLI_OK && time)
             code = time_groups(s, d, g);

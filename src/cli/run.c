@@ -12,7 +12,8 @@
 typedef struct job {
     const char *model, *out_dir, *trace, *disable;
     int64_t repeat;
-    bool json, exact;
+    bool json;
+    cli_choices choices;
     cli_image_params image;
     cli_dims dims;
     tern_device *device;
@@ -109,7 +110,7 @@ static int graph_for_trace(job *j)
 
 static tern_status open_graph_session(job *j)
 {
-    tern_session_params p = {.freeze = true, .input_shapes = j->shapes, .disable = j->disable, .exact = j->exact};
+    tern_session_params p = {.freeze = true, .input_shapes = j->shapes, .disable = j->disable, .exact = j->choices.exact, .no_tuned = j->choices.no_tuned};
     tern_status st = tern_session_create(j->device, j->graph, &p, &j->session);
     for (int k = 0; k < j->n_out && st == TERN_OK; k++) {
         tern_dtype dtype;
@@ -129,7 +130,7 @@ static int open_session(job *j)
     int code = j->onnx && j->trace ? graph_for_trace(j) : CLI_OK;
     if (code != CLI_OK)
         return code;
-    tern_onnx_session_params p = {.disable = j->disable, .exact = j->exact};
+    tern_onnx_session_params p = {.disable = j->disable, .exact = j->choices.exact, .no_tuned = j->choices.no_tuned};
     tern_status st = j->graph ? open_graph_session(j) : tern_onnx_session_create(j->device, j->onnx, &p, &j->runner);
     j->ready_s = cli_seconds() - start;
     return st == TERN_OK ? CLI_OK : cli_fail(st, j->model);
@@ -280,8 +281,16 @@ static void print_json(const job *j, const tern_device_info *device)
         tern_onnx_session_get_info(j->runner, &info);
         json_int(&w, "plans", info.n_plans);
         json_int(&w, "cuts", info.n_cuts);
+        json_int(&w, "tuned", info.n_tuned);
     }
     json_end(&w);
+}
+
+static void print_tuned(int n, const char *note)
+{
+    if (n)
+        printf("tuned    %d groups run as measured by tern tune\n", n);
+    cli_note(note);
 }
 
 static void print_compile(const job *j)
@@ -291,10 +300,12 @@ static void print_compile(const job *j)
     if (j->session) {
         tern_session_get_info(j->session, &plan);
         printf("compile  %.1f ms, %d of %d programs from the cache\n", j->ready_s * 1e3, plan.n_programs_cached, plan.n_programs);
+        print_tuned(plan.n_tuned, plan.tuned_note);
         return;
     }
     tern_onnx_session_get_info(j->runner, &info);
     printf("compile  %.1f ms, %d %s, a run goes over the host %d times\n", j->ready_s * 1e3, info.n_plans, info.n_plans == 1 ? "plan" : "plans", info.n_cuts);
+    print_tuned(info.n_tuned, info.tuned_note);
 }
 
 static void print_result(const job *j)
@@ -370,7 +381,7 @@ int cli_run(const cli *c, int argc, char **argv)
         {"repeat", CLI_COUNT, &j.repeat, "N", "Timed runs after the first (default 20).", 1, 1e6},
         {"trace", CLI_TEXT, &j.trace, "FILE", "Write the runs' kernels in Chrome's trace format.", 0, 0},
         {"disable", CLI_TEXT, &j.disable, "PASSES", "Leave out these passes, separated by commas; \"all\" for every optional one.", 0, 0},
-        CLI_OPT_EXACT(&j.exact),
+        CLI_OPT_CHOICES(&j.choices),
         CLI_OPT_JSON(&j.json),
         CLI_OPT_DEVICE(&device),
         {0},

@@ -1,4 +1,5 @@
 /* Building a session: passes, groups, one program, and the plans that launch its kernels. */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -6,6 +7,7 @@
 #include "base/status.h"
 #include "compile/session_impl.h"
 #include "compile/share.h"
+#include "compile/tuned.h"
 #include "passes/pass.h"
 #include "program/program.h"
 
@@ -81,7 +83,7 @@ static tern_status prepare_graph(tern_session *s, const tern_graph *g, const ter
         s->info.n_nodes = now->n_nodes;
     }
     if (st == TERN_OK && !tern__pass_disabled(p->disable, "layout"))
-        st = become(&now, tern__layout_pass(s->device, p->force_impl, p->exact, now, &next), &next);
+        st = become(&now, tern__layout_pass(&s->c, now, &next), &next);
     if (st != TERN_OK) {
         tern_graph_destroy(now);
         return st;
@@ -612,9 +614,11 @@ static void fill_info(tern_session *s)
         const tern__group *gr = s->c.groups[k];
         i->bytes_fused += gr->bytes_fused;
         i->flops += gr->flops;
+        i->n_tuned += gr->anchor >= 0 && s->c.choice_of[gr->anchor].origin >= TERN__BY_STORE;
         for (int j = 0; j < gr->n_kerns; j++)
             i->n_kernels += !gr->kerns[j]->prepare;
     }
+    i->tuned_note = s->c.tuned && s->c.tuned->note[0] ? s->c.tuned->note : NULL;
     i->n_launches = tern__plan_n_launches(s->plan);
     i->arena_bytes = (int64_t)tern__plan_arena_bytes(s->plan);
     i->arena_lower_bytes = (int64_t)tern__plan_arena_lower_bytes(s->plan);
@@ -622,6 +626,13 @@ static void fill_info(tern_session *s)
         i->variable_bytes += (int64_t)tern__type_bytes(tern__type_of(s->c.g, s->c.g->variables[k]));
     for (int k = 0; k < s->n_tail; k++)
         i->bytes_fused += 2 * (int64_t)tern__type_bytes(tern__type_of(s->c.g, s->tail[k].from));
+}
+
+/* Who asks for implementations, or for plain layouts, gets nothing that was measured otherwise. */
+static bool uses_tuned(const tern_session_params *p)
+{
+    const char *env = getenv("TERN_TUNED");
+    return !p->no_tuned && !p->force_impl && !tern__pass_disabled(p->disable, "layout") && !(env && !strcmp(env, "0"));
 }
 
 tern_status tern__session_build(tern_session *s, const tern_graph *g, const tern_session_params *p)
@@ -632,6 +643,8 @@ tern_status tern__session_build(tern_session *s, const tern_graph *g, const tern
     c->family = s->device->family;
     c->force_impl = p->force_impl;
     c->exact = p->exact;
+    if (uses_tuned(p))
+        TERN_TRY(tern__tuned_of(s->device, &c->tuned));
     TERN_TRY(prepare_graph(s, g, p, &c->g));
     TERN_TRY(tern__fuse(c, !tern__pass_disabled(p->disable, "fuse")));
     TERN_TRY(assemble(s));

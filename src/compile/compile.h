@@ -57,6 +57,7 @@ typedef struct tern__group {
     struct tern__lower *lower;   /* what its kernels point to */
     bool no_memory;              /* a kernel or a workspace is missing */
     tern__str ops, name;
+    tern__str choice, problem;   /* of an anchor that can be tuned: see tern__choice_print, tern__problem_print */
     int64_t bytes_unfused, bytes_fused, flops;
 } tern__group;
 
@@ -69,14 +70,25 @@ typedef struct tern__slot_info {
     char key[48];
 } tern__slot_info;
 
+/* What runs an anchor: the implementation, and the numbers of its space that were chosen for it. */
+typedef enum tern__origin { TERN__BY_MODEL, TERN__BY_FORCE, TERN__BY_STORE, TERN__BY_TABLE } tern__origin;
+typedef struct tern__choice {
+    const tern__impl *impl;            /* NULL: codegen's */
+    tern__origin origin;
+    int32_t value[TERN__MAX_PARAMS];   /* 0: the cost model's */
+} tern__choice;
+
 typedef struct tern__compile {
     tern_device *device;
     tern_graph *g;               /* after passes and layout; owned */
     tern__family family;
     const char *force_impl;
     bool exact;                  /* no approximate implementations */
+    const struct tern__tuned *tuned; /* what was measured on the device; NULL: not to be used */
+    int *only_user;              /* per value of g: see tern__only_users */
     int *group_of;               /* per node: its group, -1: inlined where it is used */
     const tern__impl **impl_of;  /* per node: chosen implementation, NULL: codegen's */
+    tern__choice *choice_of;     /* per node: the same with its numbers */
     bool *direct;                /* per value: some kernel reads or writes it as a whole buffer argument */
     int *first_use, *next_use, *use_node; /* consumers of a value: linked lists over (use_node, next_use) */
     int n_uses;
@@ -91,6 +103,7 @@ typedef struct tern__compile {
 struct tern__lower {
     tern__compile *c;
     tern__group *group;
+    const tern__choice *choice; /* of the anchor; NULL: everything as the cost model says */
 };
 
 /* --- Fusion (fuse.c) --- */
@@ -117,12 +130,16 @@ tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str 
 void tern__group_account(const tern__compile *c, tern__group *gr);
 
 /* --- Layout (layout.c) --- */
-/* Gives blocked layouts to what the implementations want so, with reorder nodes at the borders. */
-tern_status tern__layout_pass(tern_device *d, const char *force_impl, bool exact, const tern_graph *in, tern_graph **out);
+/* Gives blocked layouts to what the implementations want so, with reorder nodes at the borders. c says how they are chosen; its graph is not looked at. */
+tern_status tern__layout_pass(const tern__compile *c, const tern_graph *in, tern_graph **out);
 
 /* The implementation of an anchor: the forced one, or the first that accepts. NULL impl with TERN_OK: codegen does it. */
-tern_status tern__choose_impl(const tern__compile *c, const tern__node *n, const tern__impl **out);
-/* "op=name,..." lookup: the forced implementation's name for an op, or NULL. len receives its length. */
-const char *tern__forced(const char *force, const char *op, int *len);
+tern_status tern__choose_impl(const tern__compile *c, const tern__node *n, tern__choice *out);
+/* Reads "cpu_tile:tp=7:nv=2", len characters of it, for an op. TERN_E_NOT_FOUND for names that there are not, TERN_E_INVALID for other values. */
+tern_status tern__choice_parse(const struct tern__op *op, const char *text, size_t len, tern__choice *out);
+/* The reverse of tern__choice_parse; numbers that are left to the cost model are left out. */
+void tern__choice_print(tern__str *s, const tern__choice *choice);
+/* Does an implementation take the node with the numbers it was given? Says why not. */
+bool tern__choice_fits(const tern__compile *c, const tern__node *n, const tern__choice *choice, tern__str *why);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "compile/compile.h"
+#include "compile/tuned.h"
 
 enum {
     MAX_GROUP_NODES = 64,
@@ -81,8 +82,9 @@ static tern_status list_uses(tern__compile *c)
     c->direct = tern__alloc_array((size_t)nv + 1, sizeof *c->direct);
     c->group_of = tern__alloc_array((size_t)g->n_nodes + 1, sizeof *c->group_of);
     c->impl_of = tern__alloc_array((size_t)g->n_nodes + 1, sizeof *c->impl_of);
+    c->choice_of = tern__alloc_array((size_t)g->n_nodes + 1, sizeof *c->choice_of);
     c->groups = tern__alloc_array((size_t)g->n_nodes + 1, sizeof *c->groups);
-    if (!c->first_use || !c->next_use || !c->use_node || !c->is_output || !c->direct || !c->group_of || !c->impl_of || !c->groups)
+    if (!c->first_use || !c->next_use || !c->use_node || !c->is_output || !c->direct || !c->group_of || !c->impl_of || !c->choice_of || !c->groups)
         return tern__fail(TERN_E_NOMEM, "compile: tables for %d nodes", g->n_nodes);
     for (int v = 0; v < nv; v++)
         c->first_use[v] = -1;
@@ -179,6 +181,8 @@ static void group_destroy(tern__group *gr)
     tern__free(gr->outs);
     tern__str_finish(&gr->ops);
     tern__str_finish(&gr->name);
+    tern__str_finish(&gr->choice);
+    tern__str_finish(&gr->problem);
     tern__free(gr);
 }
 
@@ -622,10 +626,15 @@ static tern_status merge_all(tern__compile *c)
 tern_status tern__fuse(tern__compile *c, bool fuse)
 {
     TERN_TRY(list_uses(c));
+    c->only_user = tern__only_users(c->g);
+    if (!c->only_user)
+        return tern__fail(TERN_E_NOMEM, "compile: users of %d values", c->g->n_values);
     int n = c->g->n_nodes;
     c->n_groups = n; /* so that a failure frees whatever stands there */
-    for (int i = 0; i < n; i++)
-        TERN_TRY(tern__choose_impl(c, node_at(c, i), &c->impl_of[i]));
+    for (int i = 0; i < n; i++) {
+        TERN_TRY(tern__choose_impl(c, node_at(c, i), &c->choice_of[i]));
+        c->impl_of[i] = c->choice_of[i].impl;
+    }
     TERN_TRY(settle_wide_nodes(c));
     settle_light_nodes(c, fuse);
     for (int i = 0; i < n; i++) {
@@ -651,6 +660,8 @@ void tern__compile_finish(tern__compile *c)
     tern__free(c->groups);
     tern__free(c->group_of);
     tern__free(c->impl_of);
+    tern__free(c->choice_of);
+    tern__free(c->only_user);
     tern__free(c->direct);
     tern__free(c->first_use);
     tern__free(c->next_use);

@@ -5,12 +5,12 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "compile/compile.h"
+#include "compile/tuned.h"
 
 struct layouts {
     const tern_graph *g;
     tern_device *device;
-    const char *force;
-    bool exact;
+    tern__compile like;   /* how implementations are chosen */
     int *parent;   /* union-find over values of one shape that share a layout */
     int *block;    /* per class: wanted block, 0 none */
     bool no_memory; /* an implementation could not be asked */
@@ -41,14 +41,13 @@ static void join_pointwise(struct layouts *l, const tern__node *n)
 /* The implementation that will run the node: none for codegen's. */
 static const tern__impl *impl_of(struct layouts *l, const tern__node *n)
 {
-    tern__compile c = {.device = l->device, .g = (tern_graph *)l->g, .family = l->device->family, .force_impl = l->force, .exact = l->exact};
-    const tern__impl *impl = NULL;
+    tern__choice choice = {.impl = NULL};
     if (!n->op->impls)
         return NULL;
     /* What no implementation takes is reported when the groups are formed. */
-    tern_status st = tern__choose_impl(&c, n, &impl);
+    tern_status st = tern__choose_impl(&l->like, n, &choice);
     l->no_memory |= st == TERN_E_NOMEM;
-    return st == TERN_OK ? impl : NULL;
+    return st == TERN_OK ? choice.impl : NULL;
 }
 
 int tern__layout_block(const tern_device_info *d, int64_t channels)
@@ -166,14 +165,16 @@ static tern_status plain_outputs(struct layouts *l, tern_graph *g)
     return tern_graph_check(g);
 }
 
-tern_status tern__layout_pass(tern_device *d, const char *force_impl, bool exact, const tern_graph *in, tern_graph **out)
+tern_status tern__layout_pass(const tern__compile *c, const tern_graph *in, tern_graph **out)
 {
     size_t n = (size_t)in->n_values + 1;
-    struct layouts l = {.g = in, .device = d, .force = force_impl, .exact = exact};
+    struct layouts l = {.g = in, .device = c->device};
+    l.like = (tern__compile){.device = c->device, .g = (tern_graph *)in, .family = c->family, .force_impl = c->force_impl, .exact = c->exact, .tuned = c->tuned};
+    l.like.only_user = tern__only_users(in);
     l.parent = tern__alloc_array(n, sizeof *l.parent);
     l.block = tern__alloc_array(n, sizeof *l.block);
     l.twin = tern__alloc_array(n, sizeof *l.twin);
-    tern_status st = l.parent && l.block && l.twin ? TERN_OK : tern__fail(TERN_E_NOMEM, "layout: %d values", in->n_values);
+    tern_status st = l.parent && l.block && l.twin && l.like.only_user ? TERN_OK : tern__fail(TERN_E_NOMEM, "layout: %d values", in->n_values);
     if (st == TERN_OK) {
         for (size_t i = 0; i < n; i++)
             l.twin[i] = TERN_NONE;
@@ -190,5 +191,6 @@ tern_status tern__layout_pass(tern_device *d, const char *force_impl, bool exact
     tern__free(l.parent);
     tern__free(l.block);
     tern__free(l.twin);
+    tern__free(l.like.only_user);
     return st;
 }

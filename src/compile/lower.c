@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "compile/compile.h"
 #include "compile/share.h"
+#include "compile/tuned.h"
 #include "program/program.h"
 
 /* --- Facts --- */
@@ -52,6 +53,12 @@ bool tern__group_inside(const void *lower, tern_value v)
         return false;
     int gr = l->c->group_of[x->node];
     return gr < 0 || gr == l->c->group_of[l->group->nodes[0]];
+}
+
+int64_t tern__lower_param(const tern__lower *l, int i, int64_t otherwise, int64_t least, int64_t most)
+{
+    const int64_t x = l->choice && l->choice->value[i] ? l->choice->value[i] : otherwise;
+    return TERN_MAX(TERN_MIN(x, most), least);
 }
 
 /* --- Kernels --- */
@@ -392,9 +399,14 @@ static tern_status lower_anchor(tern__lower *l)
     return failed ? TERN_E_UNSUPPORTED : TERN_OK; /* its sentence is recorded */
 }
 
+static const tern__choice *anchor_choice(const tern__compile *c, const tern__group *gr)
+{
+    return gr->anchor >= 0 ? &c->choice_of[gr->anchor] : NULL;
+}
+
 tern_status tern__lower_possible(tern__compile *c, tern__group *gr, bool *possible)
 {
-    tern__lower l = {c, gr};
+    tern__lower l = {c, gr, anchor_choice(c, gr)};
     int needs = c->needs.n, slots = c->n_slots;
     tern_status st = gr->anchor < 0 ? lower_fused(&l, true) : lower_anchor(&l);
     *possible = st == TERN_OK;
@@ -449,12 +461,21 @@ static int64_t node_flops(const tern__compile *c, const tern__node *n)
     return tern__elems(n->op->trait == TERN__REDUCTION ? &in[0].shape : &out[0].shape) * (n->op->pointwise ? TERN_MAX(n->op->pointwise->cost, 1) : 1);
 }
 
+/* What was chosen, and what a measurement of it would be kept under. */
+static void describe_choice(const tern__compile *c, tern__group *gr)
+{
+    if (gr->anchor < 0 || !tern__is_tunable(c->g->nodes[gr->anchor]->op))
+        return;
+    tern__choice_print(&gr->choice, &c->choice_of[gr->anchor]);
+    tern__problem_print(&gr->problem, c->g, c->g->nodes[gr->anchor], c->only_user, c->exact);
+}
+
 tern_status tern__lower_group(tern__compile *c, tern__group *gr)
 {
     tern__lower *l = tern__alloc(sizeof *l);
     if (!l)
         return tern__fail(TERN_E_NOMEM, "compile: a group");
-    *l = (tern__lower){c, gr};
+    *l = (tern__lower){c, gr, anchor_choice(c, gr)};
     gr->lower = l;
     if (gr->anchor >= 0)
         TERN_TRY(lower_anchor(l));
@@ -471,7 +492,8 @@ tern_status tern__lower_group(tern__compile *c, tern__group *gr)
         for (int k = 0; k < n->n_out; k++)
             gr->bytes_unfused += (int64_t)tern__type_bytes(tern__type_of(c->g, n->out[k]));
     }
+    describe_choice(c, gr);
     if (gr->n_kerns)
         tern__str_add(&gr->name, gr->kerns[gr->n_kerns - 1]->name);
-    return gr->ops.failed || gr->name.failed ? tern__fail(TERN_E_NOMEM, "compile: a group's name") : TERN_OK;
+    return gr->ops.failed || gr->name.failed || gr->choice.failed || gr->problem.failed ? tern__fail(TERN_E_NOMEM, "compile: a group's name") : TERN_OK;
 }

@@ -18,6 +18,20 @@ typedef struct tern__layout_query {
     const tern_device_info *device;
 } tern__layout_query;
 
+/* What can be tuned of an implementation, as data beside it: numbers, and the values worth trying for each. */
+enum { TERN__MAX_PARAMS = 6 };
+typedef struct tern__param {
+    const char *name, *doc;
+    const int16_t *values; /* rising, none of them 0, with a 0 behind the last */
+} tern__param;
+typedef struct tern__space {
+    int n;
+    tern__param param[TERN__MAX_PARAMS];
+    /* The numbers that lower() works with for a node that is accepted: those of l's choice as far as shapes and the device's limits let it, the cost
+     * model's where l has no choice. A choice is valid if it comes out as it went in. */
+    void (*read)(const tern__lower *l, const tern__node *n, int32_t *value);
+} tern__space;
+
 /* An implementation of an anchor op (contraction, window, opaque). */
 typedef struct tern__impl {
     const char *name; /* "cpu_tile", "simt_tile" */
@@ -33,6 +47,8 @@ typedef struct tern__impl {
     /* Where it can do the work but another implementation after it may be faster. Not asked when it is forced; says why not. NULL: it is always worth it. */
     bool (*pays)(const tern__lower *l, const tern__node *n, tern__str *why);
     bool approximate; /* its results differ from the sum by more than the order of the terms: never taken where a session is to be exact */
+    const tern__space *space;   /* what tern tune looks through; NULL: there is nothing to choose */
+    const char *const *sources; /* kernels/ files whose text the tuned numbers were measured with; ends with NULL */
 } tern__impl;
 
 /* The block for so many channels, the same for all that work on them: the device's vector width, or half or a quarter of it, down to 4, if that divides
@@ -49,6 +65,9 @@ const tern_graph *tern__lower_graph(const tern__lower *l);
 const tern__type *tern__lower_type(const tern__lower *l, tern_value v);
 /* True if v holds the same bytes in every run (constants; frozen weights): what is derived from it can be made once. */
 bool tern__lower_is_constant(const tern__lower *l, tern_value v);
+
+/* Number i of the implementation's space: the choice's if there is one, else what the cost model says; least to most in any case. */
+int64_t tern__lower_param(const tern__lower *l, int i, int64_t otherwise, int64_t least, int64_t most);
 
 /* --- Kernels ---
  * A kernel's text is: the lib headers, the defines, the hook functions, then kernels/TEMPLATE, which defines one kernel named

@@ -35,7 +35,11 @@ tern_status tern_session_group(const tern_session *s, int i, tern_group_info *ou
     int launches = 0;
     for (int k = 0; k < gr->n_kerns; k++)
         launches += !gr->kerns[k]->prepare;
+    static const char *const origin[] = {[TERN__BY_MODEL] = "", [TERN__BY_FORCE] = "", [TERN__BY_STORE] = "store", [TERN__BY_TABLE] = "table"};
     *out = (tern_group_info){
+        .choice = gr->choice.len ? tern__str_text(&gr->choice) : NULL,
+        .problem = gr->problem.len ? tern__str_text(&gr->problem) : NULL,
+        .tuned = gr->anchor >= 0 ? origin[s->c.choice_of[gr->anchor].origin] : "",
         .name = tern__str_text(&gr->name),
         .impl = gr->impl ? gr->impl->name : "fused",
         .ops = tern__str_text(&gr->ops),

@@ -177,7 +177,8 @@ static tern_status plan_for(tern_onnx_session *s, const tern_graph *g, tern__onn
     const double begin = seconds_now();
     tern_status st = hold_constants(p, g);
     if (st == TERN_OK)
-        st = tern_session_create(s->device, g, &(tern_session_params){.freeze = true, .disable = s->disable, .force_impl = s->force_impl, .exact = s->exact},
+        st = tern_session_create(s->device, g, &(tern_session_params){.freeze = true, .disable = s->disable, .force_impl = s->force_impl, .exact = s->exact,
+                                                                             .no_tuned = s->no_tuned},
                                  &p->session);
     s->compile_s += seconds_now() - begin;
     if (st != TERN_OK) {
@@ -669,6 +670,7 @@ tern_status tern_onnx_session_create(tern_device *d, tern_onnx *m, const tern_on
     s->m = m;
     s->max_shapes = p->max_shapes > 0 ? p->max_shapes : DEFAULT_SHAPES;
     s->exact = p->exact;
+    s->no_tuned = p->no_tuned;
     s->disable = p->disable ? tern__strdup(p->disable) : NULL;
     s->force_impl = p->force_impl ? tern__strdup(p->force_impl) : NULL;
     if ((p->disable && !s->disable) || (p->force_impl && !s->force_impl)) {
@@ -694,4 +696,10 @@ void tern_onnx_session_destroy(tern_onnx_session *s)
 void tern_onnx_session_get_info(const tern_onnx_session *s, tern_onnx_session_info *out)
 {
     *out = (tern_onnx_session_info){.n_shapes = s->n_roots, .n_plans = s->n_plans, .n_cuts = s->n_cuts, .compile_s = s->compile_s};
+    for (int i = 0; i < s->n_plans; i++) {
+        tern_plan_info plan;
+        tern_session_get_info(s->plans[i]->session, &plan);
+        out->n_tuned += plan.n_tuned;
+        out->tuned_note = plan.tuned_note ? plan.tuned_note : out->tuned_note;
+    }
 }

@@ -51,7 +51,7 @@ struct tern_onnx_session {
     tern_device *device;
     tern_onnx *m;
     char *disable, *force_impl;
-    bool exact;
+    bool exact, no_tuned;
     int max_shapes;
     tern__onnx_edge *roots;         /* by the types of the inputs */
     int n_roots, cap_roots;

@@ -56,7 +56,9 @@ static double cost(const struct direct *d, int64_t tp, int nv)
     return (double)tern__div_up(d->ow, tp) * (double)tern__div_up(tern__div_up(d->o, d->width), nv) * (work + 2);
 }
 
-static void choose_tile(struct direct *d)
+enum { TP, NV };
+
+static void choose_tile(const tern__lower *l, struct direct *d)
 {
     static const int vectors[] = {2, 4, 1, 3};
     double best = 0;
@@ -70,6 +72,8 @@ static void choose_tile(struct direct *d)
             d->nv = vectors[i];
         }
     }
+    d->nv = (int)tern__lower_param(l, NV, d->nv, 1, 4);
+    d->tp = (int)tern__lower_param(l, TP, d->tp, 1, TERN_MIN(TERN_MIN((int64_t)(tern__cpu_accumulators(d->width) / d->nv), 14), d->ow));
 }
 
 /* Remembers that a tap leaves pixels [lo, hi) of some tile; false if that is one way too many. */
@@ -126,7 +130,7 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     d->block = layout->kind == TERN__BLOCKED ? layout->block : 1;
     d->width = tern__cpu_width(tern__lower_device(l));
     d->store = tern__cpu_store_width(l, d->y);
-    choose_tile(d);
+    choose_tile(l, d);
     find_clips(d);
 }
 
@@ -282,5 +286,32 @@ static tern_status lower_backward(tern__lower *l, const tern__node *n)
     return lower(l, n, true);
 }
 
-const tern__impl tern__impl_conv_cpu = {.name = "cpu_tile", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked};
-const tern__impl tern__impl_conv_grad_input_cpu = {.name = "cpu_tile", .accept = accept_backward, .lower = lower_backward, .blocked = tern__conv_cpu_blocked};
+static void read_params(const tern__lower *l, const tern__node *n, bool backward, int32_t *value)
+{
+    tern__spatial s;
+    struct direct d;
+    if (geometry(l, n, &s) != TERN_OK)
+        return;
+    read_node(l, n, backward, &s, &d);
+    value[TP] = d.tp;
+    value[NV] = d.nv;
+}
+
+static void read_params_forward(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    read_params(l, n, false, value);
+}
+
+static void read_params_backward(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    read_params(l, n, true, value);
+}
+
+#define PARAMS .n = 2, .param = {[TP] = {"tp", "pixels of a register tile", tern__to_14}, [NV] = {"nv", "vectors of output channels of a tile", tern__to_4}}
+static const tern__space forward = {PARAMS, .read = read_params_forward}, backward = {PARAMS, .read = read_params_backward};
+static const char *const sources[] = {"conv_cpu.cl", "pack_conv_weight.cl", NULL};
+
+const tern__impl tern__impl_conv_cpu = {.name = "cpu_tile", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked,
+                                        .space = &forward, .sources = sources};
+const tern__impl tern__impl_conv_grad_input_cpu = {.name = "cpu_tile", .accept = accept_backward, .lower = lower_backward, .blocked = tern__conv_cpu_blocked,
+                                                   .space = &backward, .sources = sources};

@@ -19,6 +19,8 @@ struct depthwise {
     int64_t cb, rows;
 };
 
+enum { TP, ROWS };
+
 static int64_t span(const struct depthwise *d, int64_t tp)
 {
     return (tp - 1) * d->sw + (d->kw - 1) * d->dw + 1;
@@ -47,10 +49,10 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     int64_t most = 1;
     while (most < 14 && most + 1 + span(d, most + 1) <= d->registers)
         most++;
-    d->tp = (int)tern__div_up(d->ow, tern__div_up(d->ow, most));
+    d->tp = (int)tern__lower_param(l, TP, tern__div_up(d->ow, tern__div_up(d->ow, most)), 1, TERN_MIN(most, d->ow));
     d->rows = TERN_MAX(ITEM_TAPS / (d->ow * d->kh * d->kw), 1);
     d->rows = TERN_MIN(d->rows, TERN_MAX(d->n * d->cb * d->oh / ((int64_t)info->compute_units * GROUPS_PER_UNIT), 1));
-    d->rows = TERN_MIN(d->rows, d->oh);
+    d->rows = tern__lower_param(l, ROWS, d->rows, 1, d->oh);
 }
 
 static bool accept(const tern__lower *l, const tern__node *n, bool backward, tern__str *why)
@@ -161,6 +163,32 @@ static tern_status lower_backward(tern__lower *l, const tern__node *n)
     return lower(l, n, true);
 }
 
-const tern__impl tern__impl_conv_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked};
+static void read_params(const tern__lower *l, const tern__node *n, bool backward, int32_t *value)
+{
+    tern__spatial s;
+    struct depthwise d;
+    if (!read_geometry(l, n, &s))
+        return;
+    read_node(l, n, backward, &s, &d);
+    value[TP] = d.tp;
+    value[ROWS] = (int32_t)d.rows;
+}
+
+static void read_params_forward(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    read_params(l, n, false, value);
+}
+
+static void read_params_backward(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    read_params(l, n, true, value);
+}
+
+#define PARAMS .n = 2, .param = {[TP] = {"tp", "pixels of a register tile", tern__to_14}, [ROWS] = {"rows", "rows of a work-item", tern__to_64}}
+static const tern__space forward = {PARAMS, .read = read_params_forward}, backward = {PARAMS, .read = read_params_backward};
+static const char *const sources[] = {"conv_depthwise_cpu.cl", "pack_conv_weight.cl", NULL};
+
+const tern__impl tern__impl_conv_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked,
+                                                  .space = &forward, .sources = sources};
 const tern__impl tern__impl_conv_grad_input_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_backward, .lower = lower_backward,
-                                                             .blocked = tern__conv_cpu_blocked};
+                                                             .blocked = tern__conv_cpu_blocked, .space = &backward, .sources = sources};

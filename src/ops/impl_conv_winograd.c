@@ -10,8 +10,9 @@ enum {
     MAX_STRIPS = 12,             /* pairs of launches: a kernel's name has a letter for each launch of its group */
     MAX_PRODUCTS = 160 << 10,    /* bytes of a work-item's products: most of them stay in the second cache */
     MIN_STRIP = 1 << 20,         /* bytes of transformed inputs that any cache may hold */
+    MAX_CHUNK = 64,              /* ... and at most */
     GROUPS_PER_UNIT = 4,         /* work-groups for each compute unit, at least, where they can be had */
-    CHUNK = 8,                   /* tiles that one item of the first launch transforms */
+    TILES_PER_ITEM = 8,          /* tiles that one item of the first launch transforms */
 };
 
 /* Facts of the cost model: cycles of one core beside a fused multiply-add of vectors a cycle, measured with PoCL on an AVX-512 CPU. */
@@ -24,11 +25,13 @@ struct winograd {
     tern_value x, w, y;
     bool flip;                   /* gradient by the input: weights transposed, taps backwards */
     int64_t n, c, o, h, iw, oh, ow, pt, pl;
-    int m, width, block, store, tp, nv, rt;
+    int m, width, block, store, tp, nv, rt, chunk; /* chunk: tiles that an item of the first launch transforms */
     int64_t ty, tx, strip, rows; /* tiles of an image, of a pair of launches, register tiles of the latter */
     int n_strips;
     int64_t cb, ob;              /* input channels in vectors, output channels in blocks of nv vectors */
 };
+
+enum { TP, NV, RT, STRIPS, CHUNK };
 
 static int64_t points(const struct winograd *d)
 {
@@ -52,7 +55,7 @@ static double product_cost(const struct winograd *d, int64_t tp, int nv)
     return (double)tern__div_up(d->strip, tp) * (double)tern__div_up(tern__div_up(d->o, d->width), nv) * (work + 2);
 }
 
-static void choose_tile(struct winograd *d)
+static void choose_tile(const tern__lower *l, struct winograd *d)
 {
     static const int vectors[] = {2, 4, 1, 3};
     double best = 0;
@@ -66,6 +69,8 @@ static void choose_tile(struct winograd *d)
             d->nv = vectors[i];
         }
     }
+    d->nv = (int)tern__lower_param(l, NV, d->nv, 1, 4);
+    d->tp = (int)tern__lower_param(l, TP, d->tp, 1, TERN_MIN(TERN_MIN((int64_t)(tern__cpu_accumulators(d->width) / d->nv), 14), d->strip));
     d->ob = tern__div_up(d->o, (int64_t)d->nv * d->width);
     d->rows = tern__div_up(d->strip, d->tp);
 }
@@ -75,19 +80,22 @@ static size_t cache_share(const tern_device_info *info)
     return (size_t)TERN_MAX(info->cache_bytes / 8, (uint64_t)MIN_STRIP);
 }
 
-static void choose_sizes(struct winograd *d, const tern_device_info *info)
+static void choose_sizes(const tern__lower *l, struct winograd *d, const tern_device_info *info)
 {
     const int64_t all = tiles(d);
     const double bytes = (double)points(d) * (double)all * (double)(d->cb * d->width) * sizeof(float);
     const double strips = bytes / (double)cache_share(info);
     d->n_strips = (int)TERN_MIN(strips < MAX_STRIPS ? (int64_t)strips + 1 : MAX_STRIPS, all);
+    d->n_strips = (int)tern__lower_param(l, STRIPS, d->n_strips, 1, TERN_MIN((int64_t)MAX_STRIPS, all));
     d->strip = tern__div_up(all, d->n_strips);
     d->n_strips = (int)tern__div_up(all, d->strip);
-    choose_tile(d);
+    choose_tile(l, d);
     const int64_t wanted = (int64_t)info->compute_units * GROUPS_PER_UNIT;
     const int64_t fits = MAX_PRODUCTS / (points(d) * d->tp * d->nv * d->width * (int64_t)sizeof(float));
     d->rt = (int)TERN_MAX(TERN_MIN(fits, d->rows * d->ob / wanted), 1);
     d->rt = (int)TERN_MIN(d->rt, d->rows);
+    d->rt = (int)tern__lower_param(l, RT, d->rt, 1, TERN_MIN(d->rows, TERN_MAX(4 * fits, 1))); /* a work-item's memory ends somewhere */
+    d->chunk = (int)tern__lower_param(l, CHUNK, TILES_PER_ITEM, 1, MAX_CHUNK);
 }
 
 static void read_node(const tern__lower *l, const tern__node *n, bool backward, int m, const tern__spatial *s, struct winograd *d)
@@ -106,7 +114,7 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     d->block = layout->kind == TERN__BLOCKED ? layout->block : 1;
     d->store = tern__cpu_store_width(l, d->y);
     d->cb = tern__div_up(d->c, d->width);
-    choose_sizes(d, tern__lower_device(l));
+    choose_sizes(l, d, tern__lower_device(l));
 }
 
 static bool accept(const tern__lower *l, const tern__node *n, bool backward, int m, tern__str *why)
@@ -204,7 +212,7 @@ static int64_t point_stride(const struct winograd *d)
 static void define_sizes(tern__kern *k, const struct winograd *d, int stage)
 {
     const struct { const char *name; int64_t x; } both[] = {{"STAGE", stage}, {"M", d->m}, {"W", d->width}};
-    const struct { const char *name; int64_t x; } first[] = {{"IB", d->block}, {"PT", d->pt}, {"PL", d->pl}, {"CHUNK", CHUNK}};
+    const struct { const char *name; int64_t x; } first[] = {{"IB", d->block}, {"PT", d->pt}, {"PL", d->pl}, {"CHUNK", d->chunk}};
     const struct { const char *name; int64_t x; } second[] = {{"TP", d->tp}, {"NV", d->nv}, {"RT", d->rt}, {"SV", d->store}, {"TAIL", d->o % d->store != 0}};
     const struct { const char *name; int64_t x; } sizes[] = {{"CB", d->cb}, {"TY", d->ty}, {"TX", d->tx}, {"TS", d->strip}, {"PS", point_stride(d)}};
     const struct { const char *name; int64_t x; } first_sizes[] = {{"C", d->c}, {"H", d->h}, {"IW", d->iw}};
@@ -230,7 +238,7 @@ static tern_status lower_inputs(tern__lower *l, const struct winograd *d, int sl
     tern__kern_value(k, d->x);
     tern__kern_slot(k, slot, true);
     tern__kern_i32(k, (int32_t)first);
-    tern__cpu_range(k, tern__div_up(d->strip, CHUNK), d->cb, 1);
+    tern__cpu_range(k, tern__div_up(d->strip, d->chunk), d->cb, 1);
     return TERN_OK;
 }
 
@@ -276,6 +284,29 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward, int
     return TERN_OK;
 }
 
+static void read_params(const tern__lower *l, const tern__node *n, bool backward, int m, int32_t *value)
+{
+    tern__spatial s;
+    struct winograd d;
+    if (!read_geometry(l, n, &s))
+        return;
+    read_node(l, n, backward, m, &s, &d);
+    value[TP] = d.tp;
+    value[NV] = d.nv;
+    value[RT] = d.rt;
+    value[STRIPS] = d.n_strips;
+    value[CHUNK] = d.chunk;
+}
+
+static const int16_t strips[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0};
+#define PARAMS                                                                                                                                   \
+    .n = 5, .param = {[TP] = {"tp", "Winograd tiles of a register tile", tern__to_14},                                                           \
+                      [NV] = {"nv", "vectors of output channels of a register tile", tern__to_4},                                                \
+                      [RT] = {"rt", "register tiles of a work-item", tern__to_64},                                                               \
+                      [STRIPS] = {"strips", "pairs of launches that share the tiles out", strips},                                               \
+                      [CHUNK] = {"chunk", "tiles whose inputs a work-item transforms", tern__to_64}}
+static const char *const sources[] = {"conv_winograd_cpu.cl", "pack_winograd_weight.cl", NULL};
+
 /* Descriptors of both directions for tiles of M x M. */
 #define WINOGRAD(M)                                                                                                                              \
     static bool accept_forward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return accept(l, n, false, M, why); }             \
@@ -284,11 +315,14 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward, int
     static bool pays_backward##M(const tern__lower *l, const tern__node *n, tern__str *why) { return pays(l, n, true, M, why); }                 \
     static tern_status lower_forward##M(tern__lower *l, const tern__node *n) { return lower(l, n, false, M); }                                   \
     static tern_status lower_backward##M(tern__lower *l, const tern__node *n) { return lower(l, n, true, M); }                                   \
+    static void read_forward##M(const tern__lower *l, const tern__node *n, int32_t *value) { read_params(l, n, false, M, value); }               \
+    static void read_backward##M(const tern__lower *l, const tern__node *n, int32_t *value) { read_params(l, n, true, M, value); }               \
+    static const tern__space forward##M = {PARAMS, .read = read_forward##M}, backward##M = {PARAMS, .read = read_backward##M};                   \
     const tern__impl tern__impl_conv_winograd##M = {                                                                                             \
         .name = "cpu_winograd" #M, .accept = accept_forward##M, .lower = lower_forward##M, .blocked = tern__conv_cpu_blocked,                    \
-        .pays = pays_forward##M, .approximate = true};                                                                                           \
+        .pays = pays_forward##M, .approximate = true, .space = &forward##M, .sources = sources};                                                 \
     const tern__impl tern__impl_conv_grad_input_winograd##M = {                                                                                  \
         .name = "cpu_winograd" #M, .accept = accept_backward##M, .lower = lower_backward##M, .blocked = tern__conv_cpu_blocked,                  \
-        .pays = pays_backward##M, .approximate = true};
+        .pays = pays_backward##M, .approximate = true, .space = &backward##M, .sources = sources};
 WINOGRAD(4)
 WINOGRAD(2)

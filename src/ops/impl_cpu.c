@@ -3,6 +3,10 @@
 
 #include <inttypes.h>
 
+const int16_t tern__to_4[] = {1, 2, 3, 4, 0};
+const int16_t tern__to_14[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0};
+const int16_t tern__to_64[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64, 0};
+
 int tern__cpu_width(const tern_device_info *d)
 {
     return d->native_vector_f32 >= 16 ? 16 : d->native_vector_f32 >= 8 ? 8 : 4;

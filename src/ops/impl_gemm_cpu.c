@@ -23,7 +23,10 @@ struct gemm {
     int64_t tiles, panels; /* along m and n */
     int splits;
     int64_t part;
+    int64_t group;         /* panels whose tiles neighbouring items make */
 };
+
+enum { MR, NV, SPLITS, GROUP };
 
 /* The batch of an operand: as many matrices as the result has, or one for all. */
 static bool read_operand(struct operand *o, tern_value v, const tern_shape *s, bool rows_last, int64_t batch)
@@ -89,7 +92,7 @@ static double cost(const struct gemm *g, int mr, int nv)
     return (double)tern__div_up(g->m, mr) * (double)tern__div_up(tern__div_up(g->n, g->width), nv) * (work + 3);
 }
 
-static void choose_tile(struct gemm *g)
+static void choose_tile(const tern__lower *l, struct gemm *g)
 {
     static const int vectors[] = {2, 1, 4};
     double best = 0;
@@ -104,15 +107,18 @@ static void choose_tile(struct gemm *g)
             }
         }
     }
+    g->nv = (int)tern__lower_param(l, NV, g->nv, 1, 4);
+    g->mr = (int)tern__lower_param(l, MR, g->mr, 1, TERN_MIN(TERN_MIN((int64_t)(tern__cpu_accumulators(g->width) / g->nv), 14), g->m));
     g->tiles = tern__div_up(g->m, g->mr);
     g->panels = tern__div_up(g->n, (int64_t)g->nv * g->width);
 }
 
 /* Too few tiles for the cores: k is cut too, by sizes alone, so that sums do not change from run to run. */
-static void choose_splits(struct gemm *g, const tern_device_info *d)
+static void choose_splits(const tern__lower *l, struct gemm *g, const tern_device_info *d)
 {
     int64_t tiles = g->tiles * g->panels * g->batch, wanted = 4 * (int64_t)TERN_MAX(d->compute_units, 1u);
     int64_t splits = TERN_MAX(TERN_MIN(tern__div_up(wanted, tiles), g->k / MIN_PART), 1);
+    splits = tern__lower_param(l, SPLITS, splits, 1, TERN_MAX(g->k / 16, 1));
     g->part = tern__div_up(tern__div_up(g->k, splits), 16) * 16;
     if (splits == 1)
         g->part = g->k;
@@ -212,15 +218,22 @@ static tern_status combine(tern__lower *l, const struct gemm *g, tern_value c, i
     return TERN_OK;
 }
 
+static void read_node(const tern__lower *l, const tern__node *n, struct gemm *g)
+{
+    const tern_device_info *d = tern__lower_device(l);
+    read_gemm(l, n, g);
+    g->width = tern__cpu_width(d);
+    choose_tile(l, g);
+    choose_splits(l, g, d);
+    g->group = TERN_MAX(TERN_MIN(TERN_MIN(PANELS_BYTES / (g->k * g->nv * g->width * 4), g->panels), 4), 1);
+    g->group = tern__lower_param(l, GROUP, g->group, 1, g->panels);
+}
+
 static tern_status lower(tern__lower *l, const tern__node *n)
 {
     struct gemm g;
     int slot_a = -1, slot_b = -1, partial = -1;
-    const tern_device_info *d = tern__lower_device(l);
-    read_gemm(l, n, &g);
-    g.width = tern__cpu_width(d);
-    choose_tile(&g);
-    choose_splits(&g, d);
+    read_node(l, n, &g);
     const int nr = g.nv * g.width;
     const bool pack_a = must_pack_a(l, &g), pack_b = must_pack_b(l, &g);
     if (pack_a)
@@ -234,14 +247,13 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     tern__kern *k = tern__lower_kernel(l, "gemm_cpu.cl");
     if (!k)
         return TERN_E_NOMEM;
-    int64_t group = TERN_MAX(TERN_MIN(TERN_MIN(PANELS_BYTES / (g.k * nr * 4), g.panels), 4), 1);
     define_result(k, &g);
     tern__cpu_define(k, "MR", g.mr);
     tern__cpu_define(k, "NV", g.nv);
     tern__cpu_define(k, "K", g.k);
     define_a(k, &g, pack_a);
     define_b(k, &g, pack_b);
-    tern__cpu_define(k, "PGROUP", group);
+    tern__cpu_define(k, "PGROUP", g.group);
     tern__cpu_define(k, "KPART", g.part);
     if (pack_a)
         tern__kern_slot(k, slot_a, false);
@@ -255,8 +267,27 @@ static tern_status lower(tern__lower *l, const tern__node *n)
         tern__kern_slot(k, partial, true);
     else
         store(k, l, &g, n->out[0]);
-    tern__cpu_range(k, g.tiles * group, tern__div_up(g.panels, group), g.batch * g.splits);
+    tern__cpu_range(k, g.tiles * g.group, tern__div_up(g.panels, g.group), g.batch * g.splits);
     return partial >= 0 ? combine(l, &g, n->out[0], partial) : TERN_OK;
 }
 
-const tern__impl tern__impl_matmul_cpu = {.name = "cpu_tile", .accept = accept, .lower = lower};
+static void read_params(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    struct gemm g;
+    read_node(l, n, &g);
+    value[MR] = g.mr;
+    value[NV] = g.nv;
+    value[SPLITS] = g.splits;
+    value[GROUP] = (int32_t)g.group;
+}
+
+static const int16_t splits[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 0}, groups[] = {1, 2, 3, 4, 6, 8, 12, 16, 0};
+static const tern__space space = {
+    .n = 4, .read = read_params,
+    .param = {[MR] = {"mr", "rows of a register tile", tern__to_14},
+              [NV] = {"nv", "vectors of columns of a tile", tern__to_4},
+              [SPLITS] = {"splits", "parts that k is cut into", splits},
+              [GROUP] = {"group", "panels of columns that stay in the cache while their tiles are made", groups}}};
+static const char *const sources[] = {"gemm_cpu.cl", "gemm_combine_cpu.cl", "pack_panels.cl", NULL};
+
+const tern__impl tern__impl_matmul_cpu = {.name = "cpu_tile", .accept = accept, .lower = lower, .space = &space, .sources = sources};

@@ -6,7 +6,7 @@
 #include "ops/spatial.h"
 
 enum {
-    TILE_K = 16,       /* depth of a slice in local memory */
+    USUAL_TILE_K = 16, /* depth of a slice in local memory */
     MIN_SPLIT_K = 128, /* the least worth a group of its own */
     INDEX_TEXT = 512,
 };
@@ -37,11 +37,13 @@ struct product {
 
 /* How the result is cut up. */
 struct tiling {
-    int items_m, items_n, per_m, per_n;
+    int items_m, items_n, per_m, per_n, tile_k;
     int64_t tiles; /* of all batches */
     int splits;
     int64_t split_k;
 };
+
+enum { ITEMS_M, ITEMS_N, PER_M, PER_N, TILE_K, SPLITS };
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -62,7 +64,7 @@ static int results_per_item(int64_t extent, int items)
 
 static size_t local_bytes(const struct tiling *t, size_t elem)
 {
-    return (size_t)TILE_K * (size_t)(t->items_m * t->per_m + t->items_n * t->per_n + 8) * elem;
+    return (size_t)t->tile_k * (size_t)(t->items_m * t->per_m + t->items_n * t->per_n + 8) * elem;
 }
 
 static void count_tiles(const struct product *p, struct tiling *t)
@@ -87,11 +89,24 @@ static void choose_items(const struct product *p, const tern_device_info *d, str
     }
 }
 
+/* What was chosen by measurement, as far as a group and its local memory go; per_m and per_n are cut after this where memory ends. */
+static void take_params(const tern__lower *l, const tern_device_info *d, struct tiling *t)
+{
+    const int most = (int)TERN_MAX(d->max_work_group, 1u);
+    t->items_m = (int)tern__lower_param(l, ITEMS_M, t->items_m, 1, most);
+    t->items_n = (int)tern__lower_param(l, ITEMS_N, t->items_n, 1, TERN_MAX(most / t->items_m, 1));
+    t->per_m = (int)tern__lower_param(l, PER_M, t->per_m, 1, 8);
+    t->per_n = (int)tern__lower_param(l, PER_N, t->per_n, 1, 8);
+    t->tile_k = (int)tern__lower_param(l, TILE_K, t->tile_k, 4, 32);
+}
+
 /* Big tiles read least; smaller ones where too few would leave compute units idle. What is still too few is split along k, a
  * fixed number of ways, so that results do not change from run to run. */
-static void choose_tiling(const struct product *p, const tern_device_info *d, size_t elem, struct tiling *t)
+static void choose_tiling(const tern__lower *l, const struct product *p, size_t elem, struct tiling *t)
 {
+    const tern_device_info *d = tern__lower_device(l);
     const int64_t wanted = 2 * (int64_t)TERN_MAX(d->compute_units, 1u);
+    t->tile_k = USUAL_TILE_K;
     choose_items(p, d, t);
     t->per_m = t->per_n = 8;
     count_tiles(p, t);
@@ -99,13 +114,15 @@ static void choose_tiling(const struct product *p, const tern_device_info *d, si
         t->per_m = results_per_item(p->m, t->items_m);
         t->per_n = results_per_item(p->n, t->items_n);
     }
+    take_params(l, d, t);
     while (local_bytes(t, elem) > d->local_mem_bytes && t->per_m * t->per_n > 1) {
         t->per_m = TERN_MAX(t->per_m / 2, 1);
         t->per_n = TERN_MAX(t->per_n / 2, 1);
     }
     count_tiles(p, t);
     t->splits = (int)TERN_MAX(TERN_MIN(wanted / t->tiles, p->k / MIN_SPLIT_K), 1);
-    t->split_k = TERN_MAX(ceil_div(ceil_div(p->k, t->splits), TILE_K) * TILE_K, TILE_K);
+    t->splits = (int)tern__lower_param(l, SPLITS, t->splits, 1, TERN_MAX(p->k / t->tile_k, 1));
+    t->split_k = TERN_MAX(ceil_div(ceil_div(p->k, t->splits), t->tile_k) * t->tile_k, t->tile_k);
     t->splits = (int)TERN_MAX(ceil_div(p->k, t->split_k), 1);
 }
 
@@ -162,7 +179,7 @@ static void define_tiling(tern__kern *k, const struct product *p, const struct t
     define_number(k, "ITEMS_N", t->items_n);
     define_number(k, "PER_M", t->per_m);
     define_number(k, "PER_N", t->per_n);
-    define_number(k, "TILE_K", TILE_K);
+    define_number(k, "TILE_K", t->tile_k);
     define_number(k, "SPLIT_K", t->split_k);
     define_number(k, "A_K_FAST", p->a_k_fast);
     define_number(k, "B_N_FAST", p->b_n_fast);
@@ -207,15 +224,32 @@ static tern_status lower_nothing(tern__lower *l, const struct product *p)
                        : lower_sum(l, &none, &(struct tiling){0}, tern__reg_type(tern__lower_type(l, p->c.v)->dtype), partial);
 }
 
+/* Of a number in local memory. */
+static size_t elem_bytes(tern_dtype dtype)
+{
+    return TERN_MAX(tern_dtype_size(dtype), tern__dtype_is(dtype, TERN__T_FLOAT) ? (size_t)4 : (size_t)1);
+}
+
+static void read_tiling(const tern__lower *l, const struct product *p, int32_t *value)
+{
+    struct tiling t;
+    if (p->batch == 0 || p->m == 0 || p->n == 0)
+        return;
+    choose_tiling(l, p, elem_bytes(tern__lower_type(l, p->c.v)->dtype), &t);
+    const int in_force[] = {[ITEMS_M] = t.items_m, [ITEMS_N] = t.items_n, [PER_M] = t.per_m, [PER_N] = t.per_n, [TILE_K] = t.tile_k, [SPLITS] = t.splits};
+    for (int i = 0; i < TERN_COUNT(in_force); i++)
+        value[i] = in_force[i];
+}
+
 static tern_status lower_product(tern__lower *l, const struct product *p)
 {
     if (p->batch == 0 || p->m == 0 || p->n == 0)
         return lower_nothing(l, p);
     tern_dtype dtype = tern__lower_type(l, p->c.v)->dtype;
     const char *acc = tern__reg_type(dtype);
-    size_t elem = TERN_MAX(tern_dtype_size(dtype), tern__dtype_is(dtype, TERN__T_FLOAT) ? (size_t)4 : (size_t)1);
+    size_t elem = elem_bytes(dtype);
     struct tiling t;
-    choose_tiling(p, tern__lower_device(l), elem, &t);
+    choose_tiling(l, p, elem, &t);
     int partial = -1;
     if (t.splits > 1) {
         partial = tern__lower_temp(l, (size_t)(t.splits * p->batch * p->m * p->n) * elem);
@@ -310,19 +344,25 @@ static bool accept_matmul(const tern__lower *l, const tern__node *n, tern__str *
     return tern__any_accept(l, n, why);
 }
 
-static tern_status lower_matmul(tern__lower *l, const tern__node *n)
+static void product_of_matmul(const tern__lower *l, const tern__node *n, struct product *p)
 {
     const tern_shape *a = &tern__lower_type(l, n->in[0])->shape, *b = &tern__lower_type(l, n->in[1])->shape;
     const tern_shape *c = &tern__lower_type(l, n->out[0])->shape;
     bool trans_a = flag(n, "trans_a"), trans_b = flag(n, "trans_b");
-    struct product p = {.a_k_fast = !trans_a, .b_n_fast = !trans_b};
-    p.batch = tern__extent(c, 0, c->rank - 2);
-    p.m = c->dim[c->rank - 2];
-    p.n = c->dim[c->rank - 1];
-    p.k = a->dim[a->rank - (trans_a ? 2 : 1)];
-    matrix_view(&p.a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
-    matrix_view(&p.b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
-    matrix_view(&p.c, n->out[0], c, c, "m", "n");
+    *p = (struct product){.a_k_fast = !trans_a, .b_n_fast = !trans_b};
+    p->batch = tern__extent(c, 0, c->rank - 2);
+    p->m = c->dim[c->rank - 2];
+    p->n = c->dim[c->rank - 1];
+    p->k = a->dim[a->rank - (trans_a ? 2 : 1)];
+    matrix_view(&p->a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
+    matrix_view(&p->b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
+    matrix_view(&p->c, n->out[0], c, c, "m", "n");
+}
+
+static tern_status lower_matmul(tern__lower *l, const tern__node *n)
+{
+    struct product p;
+    product_of_matmul(l, n, &p);
     return lower_product(l, &p);
 }
 
@@ -349,8 +389,28 @@ static tern_status lower_matmul_integer(tern__lower *l, const tern__node *n)
     return lower_product(l, &p);
 }
 
+static void read_matmul(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    struct product p;
+    product_of_matmul(l, n, &p);
+    read_tiling(l, &p, value);
+}
+
+/* --- What can be tuned --- */
+
+static const int16_t sides[] = {4, 8, 16, 32, 64, 0}, results[] = {1, 2, 4, 8, 0}, depths[] = {8, 16, 32, 0}, splits[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 0};
+#define PARAMS                                                                                                                                   \
+    .n = 6, .param = {[ITEMS_M] = {"items_m", "items of a group along the rows", sides},                                                         \
+                      [ITEMS_N] = {"items_n", "items of a group along the columns", sides},                                                      \
+                      [PER_M] = {"per_m", "rows of an item", results},                                                                           \
+                      [PER_N] = {"per_n", "columns of an item", results},                                                                        \
+                      [TILE_K] = {"tile_k", "depth of a slice in local memory", depths},                                                         \
+                      [SPLITS] = {"splits", "parts that k is cut into", splits}}
+static const tern__space matmul_space = {PARAMS, .read = read_matmul};
+static const char *const sources[] = {"gemm_simt.cl", "gemm_simt_sum.cl", NULL};
+
+const tern__impl tern__impl_matmul_simt = {.name = "simt_tile", .accept = accept_matmul, .lower = lower_matmul, .space = &matmul_space, .sources = sources};
 const tern__impl tern__impl_matmul_integer_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_matmul_integer};
-const tern__impl tern__impl_matmul_simt = {.name = "simt_tile", .accept = accept_matmul, .lower = lower_matmul};
 
 /* --- Convolutions ---
  * x [batch, c_in, in...], w [c_out, c_in / group, kernel...], y [batch, c_out, out...]; a product for each group. */
@@ -398,90 +458,104 @@ static tern_status geometry(const tern__lower *l, const tern__node *n, tern__spa
 }
 
 /* y: rows are output channels, columns are output pixels, k runs over the taps of all input channels. */
-static tern_status lower_conv_of(tern__lower *l, const tern__node *n, bool integer)
+static tern_status product_of_conv(const tern__lower *l, const tern__node *n, tern__spatial *s, struct product *p)
 {
-    tern__spatial s;
-    TERN_TRY(geometry(l, n, &s));
-    struct product p = {.integer = integer,
-                        .batch = s.group,
-                        .m = s.c_out / s.group,
-                        .n = s.batch * volume(s.out),
-                        .k = s.c_in / s.group * volume(s.kernel),
+    TERN_TRY(geometry(l, n, s));
+    *p = (struct product){.batch = s->group,
+                        .m = s->c_out / s->group,
+                        .n = s->batch * volume(s->out),
+                        .k = s->c_in / s->group * volume(s->kernel),
                         .a_k_fast = true,
                         .b_n_fast = true,
-                        .pixels = s.out,
-                        .extent = s.in,
-                        .channels = s.c_in / s.group};
-    weight_view(&p.a, n->in[1], &s, "k");
-    gather_view(&p, n->in[0], &s);
-    image_view(&p.c, n->out[0], &s, s.out, p.m, "n");
-    if (integer) {
-        char channel[64];
-        snprintf(channel, sizeof channel, "batch * %lldu + m", (long long)p.m);
-        zero_view(l, &p.a_zero, n->in[3], channel);
-        zero_view(l, &p.b_zero, n->in[2], "0u");
-    }
+                        .pixels = s->out,
+                        .extent = s->in,
+                        .channels = s->c_in / s->group};
+    weight_view(&p->a, n->in[1], s, "k");
+    gather_view(p, n->in[0], s);
+    image_view(&p->c, n->out[0], s, s->out, p->m, "n");
+    return TERN_OK;
+}
+
+/* The same of 8-bit values less zero points. */
+static tern_status lower_conv_integer(tern__lower *l, const tern__node *n)
+{
+    tern__spatial s;
+    struct product p;
+    char channel[64];
+    TERN_TRY(product_of_conv(l, n, &s, &p));
+    p.integer = true;
+    snprintf(channel, sizeof channel, "batch * %lldu + m", (long long)p.m);
+    zero_view(l, &p.a_zero, n->in[3], channel);
+    zero_view(l, &p.b_zero, n->in[2], "0u");
     return lower_product(l, &p);
 }
 
-static tern_status lower_conv(tern__lower *l, const tern__node *n)
-{
-    return lower_conv_of(l, n, false);
-}
-
-static tern_status lower_conv_integer(tern__lower *l, const tern__node *n)
-{
-    return lower_conv_of(l, n, true);
-}
-
 /* dx: rows are input channels, columns are input pixels, k runs over the taps of all output channels. */
-static tern_status lower_conv_grad_input(tern__lower *l, const tern__node *n)
+static tern_status product_of_conv_grad_input(const tern__lower *l, const tern__node *n, tern__spatial *s, struct product *p)
 {
-    tern__spatial s;
-    TERN_TRY(geometry(l, n, &s));
-    const long long taps = TERN_MAX(volume(s.kernel), 1), c_out = s.c_out / s.group;
-    struct product p = {.batch = s.group,
-                        .m = s.c_in / s.group,
-                        .n = s.batch * volume(s.in),
+    TERN_TRY(geometry(l, n, s));
+    const long long taps = TERN_MAX(volume(s->kernel), 1), c_out = s->c_out / s->group;
+    *p = (struct product){.batch = s->group,
+                        .m = s->c_in / s->group,
+                        .n = s->batch * volume(s->in),
                         .k = c_out * taps,
                         .a_k_fast = taps > 1,
                         .b_n_fast = true,
                         .transposed = true,
-                        .pixels = s.in,
-                        .extent = s.out,
+                        .pixels = s->in,
+                        .extent = s->out,
                         .channels = c_out};
-    p.a.v = n->in[1];
-    p.a.width = 1;
-    p.a.axes[0].dims = p.a.axes[1].dims = 1;
-    p.a.axes[2].dims = s.n_dims;
-    snprintf(p.a.index, sizeof p.a.index, "batch * %lldu + k / %lldu, m, k %% %lldu", c_out, taps, taps);
-    gather_view(&p, n->in[0], &s);
-    image_view(&p.c, n->out[0], &s, s.in, p.m, "n");
-    return lower_product(l, &p);
+    p->a.v = n->in[1];
+    p->a.width = 1;
+    p->a.axes[0].dims = p->a.axes[1].dims = 1;
+    p->a.axes[2].dims = s->n_dims;
+    snprintf(p->a.index, sizeof p->a.index, "batch * %lldu + k / %lldu, m, k %% %lldu", c_out, taps, taps);
+    gather_view(p, n->in[0], s);
+    image_view(&p->c, n->out[0], s, s->in, p->m, "n");
+    return TERN_OK;
 }
 
 /* dw: rows are output channels, columns are taps of input channels, k runs over the output pixels of the whole batch. */
-static tern_status lower_conv_grad_weight(tern__lower *l, const tern__node *n)
+static tern_status product_of_conv_grad_weight(const tern__lower *l, const tern__node *n, tern__spatial *s, struct product *p)
 {
-    tern__spatial s;
-    TERN_TRY(geometry(l, n, &s));
-    struct product p = {.batch = s.group,
-                        .m = s.c_out / s.group,
-                        .n = s.c_in / s.group * volume(s.kernel),
-                        .k = s.batch * volume(s.out),
+    TERN_TRY(geometry(l, n, s));
+    *p = (struct product){.batch = s->group,
+                        .m = s->c_out / s->group,
+                        .n = s->c_in / s->group * volume(s->kernel),
+                        .k = s->batch * volume(s->out),
                         .a_k_fast = true,
                         .b_n_fast = false,
                         .pixel_is_k = true,
-                        .pixels = s.out,
-                        .extent = s.in,
-                        .channels = s.c_in / s.group};
-    image_view(&p.a, n->in[1], &s, s.out, p.m, "k");
-    gather_view(&p, n->in[0], &s);
-    weight_view(&p.c, n->out[0], &s, "n");
-    return lower_product(l, &p);
+                        .pixels = s->out,
+                        .extent = s->in,
+                        .channels = s->c_in / s->group};
+    image_view(&p->a, n->in[1], s, s->out, p->m, "k");
+    gather_view(p, n->in[0], s);
+    weight_view(&p->c, n->out[0], s, "n");
+    return TERN_OK;
 }
 
+/* How each of them is lowered and its numbers read. */
+#define CONVOLUTION(NAME)                                                                                                                        \
+    static tern_status lower_##NAME(tern__lower *l, const tern__node *n)                                                                         \
+    {                                                                                                                                            \
+        tern__spatial s;                                                                                                                         \
+        struct product p;                                                                                                                        \
+        TERN_TRY(product_of_##NAME(l, n, &s, &p));                                                                                               \
+        return lower_product(l, &p);                                                                                                             \
+    }                                                                                                                                            \
+    static void read_##NAME(const tern__lower *l, const tern__node *n, int32_t *value)                                                           \
+    {                                                                                                                                            \
+        tern__spatial s;                                                                                                                         \
+        struct product p;                                                                                                                        \
+        if (product_of_##NAME(l, n, &s, &p) == TERN_OK)                                                                                          \
+            read_tiling(l, &p, value);                                                                                                           \
+    }                                                                                                                                            \
+    static const tern__space NAME##_space = {PARAMS, .read = read_##NAME};                                                                       \
+    const tern__impl tern__impl_##NAME##_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_##NAME, .space = &NAME##_space, \
+                                                 .sources = sources};
+CONVOLUTION(conv)
+CONVOLUTION(conv_grad_input)
+CONVOLUTION(conv_grad_weight)
+
 const tern__impl tern__impl_conv_integer_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv_integer};
-const tern__impl tern__impl_conv_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv};
-const tern__impl tern__impl_conv_grad_input_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv_grad_input};
-const tern__impl tern__impl_conv_grad_weight_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv_grad_weight};
