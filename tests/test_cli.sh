@@ -39,7 +39,7 @@ data=fashion-mnist:$tmp/data
 expect 0 'Exit codes' --help
 expect 0 'Usage: tern' help
 expect 0 '^tern [0-9]+\.[0-9]+\.[0-9]+$' --version
-for command in devices demo train eval run info convert test plan bench certify cache; do
+for command in devices demo train eval run info convert test plan bench tune certify cache; do
   "$tern" --help | grep -q "^  $command "
   result $? "tern --help names $command"
   expect 0 "^Usage: tern $command" "$command" --help

@@ -82,6 +82,8 @@ size_t tern__plan_arena_bytes(const tern__plan *p);
 size_t tern__plan_arena_lower_bytes(const tern__plan *p);
 /* Median time of a group's launches over the profiled runs, 0 when there are none. */
 double tern__plan_group_us(tern__plan *p, int group);
+/* The least time from the start of a group's first launch to the end of its last in one of the kept runs, 0 when there are none. */
+double tern__plan_group_span_us(tern__plan *p, int group);
 /* Chrome trace events of the kept runs; names[group]. */
 tern_status tern__plan_trace(tern__plan *p, const char *const *names, int n_groups, const char *path);
 

@@ -111,6 +111,35 @@ double tern__plan_group_us(tern__plan *p, int group)
     return n % 2 ? us[n / 2] : (us[n / 2 - 1] + us[n / 2]) / 2;
 }
 
+/* Launches of a group follow one another. false: as in run_us. */
+static bool run_span_us(tern__plan *p, long run, int group, double *us)
+{
+    void **events = events_of(p, run);
+    tern__event_times all = {0}, t;
+    bool any = false;
+    for (int i = 0; i < p->n_launches; i++) {
+        tern_status st = TERN_OK;
+        if (p->launches[i].group != group)
+            continue;
+        if (!times_of(p, events, i, &t, &st))
+            return false;
+        all.start_ns = any ? TERN_MIN(all.start_ns, t.start_ns) : t.start_ns;
+        all.end_ns = TERN_MAX(all.end_ns, t.end_ns);
+        any = true;
+    }
+    *us = any ? (double)(all.end_ns - all.start_ns) * 1e-3 : 0;
+    return any;
+}
+
+double tern__plan_group_span_us(tern__plan *p, int group)
+{
+    double least = 0, us;
+    for (long r = p->events ? first_kept(p) : p->n_runs; r < p->n_runs; r++)
+        if (run_span_us(p, r, group, &us) && (least == 0 || us < least))
+            least = us;
+    return least;
+}
+
 static void add_json_text(tern__str *b, const char *s)
 {
     for (; *s; s++) {

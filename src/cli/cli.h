@@ -29,6 +29,7 @@ int cli_test(const cli *c, int argc, char **argv);
 int cli_convert(const cli *c, int argc, char **argv);
 int cli_plan(const cli *c, int argc, char **argv);
 int cli_bench(const cli *c, int argc, char **argv);
+int cli_tune(const cli *c, int argc, char **argv);
 int cli_certify(const cli *c, int argc, char **argv);
 int cli_cache(const cli *c, int argc, char **argv);
 

@@ -20,6 +20,7 @@ static const struct {
     {"test", "Run test cases in ONNX's layout: a model, inputs and what should come out.", cli_test},
     {"plan", "Show how a saved model would run: kernels, bytes moved, memory.", cli_plan},
     {"bench", "Time operations and models against the device's own peaks; compare devices.", cli_bench},
+    {"tune", "Search for faster kernels for a model or an operation on this device.", cli_tune},
     {"certify", "Check every op on this device and driver against the scalar reference.", cli_certify},
     {"cache", "Show or clear the cache of built kernels.", cli_cache},
 };
@@ -40,6 +41,7 @@ static void print_help(FILE *to)
           "  TERN_DEVICE       The device when there is no --device.\n"
           "  TERN_CACHE_DIR    Where built kernels are kept (default ~/.cache/tern).\n"
           "  TERN_KERNEL_PATH  A folder whose files replace the built-in kernel sources.\n"
+          "  TERN_TUNED        0: what `tern tune` measured is not used.\n"
           "  TERN_POOL         0: no device memory is used twice, for tools that watch it.\n"
           "\nExit codes:\n"
           "  0  all is well\n"
