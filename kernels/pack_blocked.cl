@@ -8,9 +8,20 @@
 #define S 196
 #define SCHUNK 256 /* positions of one item */
 #define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
+#define ANY_ADDRESS 0 /* 1: src lies at any address */
 #endif
 
+#if ANY_ADDRESS
+#define SRC_T uchar
+#define UNIT (SRC == 0 ? 4 : 2) /* bytes of an element */
 #if SRC == 0
+#define LOAD(i, p) LB_f32_1(p, i)
+#elif SRC == 1
+#define LOAD(i, p) LB_f16_1(p, i)
+#else
+#define LOAD(i, p) LB_bf16_1(p, i)
+#endif
+#elif SRC == 0
 #define SRC_T float
 #define LOAD(i, p) ((p)[i])
 #elif SRC == 1
@@ -20,6 +31,9 @@
 #define SRC_T ushort
 #define LOAD(i, p) as_float((uint)(p)[i] << 16)
 #endif
+#ifndef UNIT
+#define UNIT 1 /* of SRC_T to an element */
+#endif
 
 __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restrict dst)
 {
@@ -27,7 +41,7 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
     const uint cb = (uint)get_global_id(1);
     const uint n = (uint)get_global_id(2);
     const uint channels = min((uint)B, (uint)C - cb * B);
-    const __global SRC_T *p = src + ((size_t)n * C + (size_t)cb * B) * S;
+    const __global SRC_T *p = src + UNIT * ((size_t)n * C + (size_t)cb * B) * S;
     __global float *d = dst + ((size_t)n * ((C + B - 1) / B) + cb) * ((size_t)S * B);
     for (uint s = s0; s < s1; s++) {
         uint c = 0;
@@ -40,3 +54,4 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
 
 #undef SRC_T
 #undef LOAD
+#undef UNIT

@@ -13,10 +13,20 @@
 #define TAPS 9 /* KH*KW */
 #define FLIP 0
 #define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
+#define ANY_ADDRESS 0 /* 1: w lies at any address */
 #define SIZE_PARAMS /* NR, IB, O, C and TAPS may be parameters */
 #endif
 
+#if ANY_ADDRESS
+#define SRC_T uchar
 #if SRC == 0
+#define LOAD(i, p) LB_f32_1(p, i)
+#elif SRC == 1
+#define LOAD(i, p) LB_f16_1(p, i)
+#else
+#define LOAD(i, p) LB_bf16_1(p, i)
+#endif
+#elif SRC == 0
 #define SRC_T float
 #define LOAD(i, p) ((p)[i])
 #elif SRC == 1

@@ -14,12 +14,29 @@
 #define S_BATCH 0
 #define KCHUNK 128 /* a multiple of 4 */
 #define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
+#define ANY_ADDRESS 0 /* 1: src lies at any address */
 #define ROW_STEPS 0 /* 1: S_ROW is 1 */
 #define K_STEPS 1 /* 1: S_STEP is 1, and S_ROW is not */
 #define SIZE_PARAMS /* ROWS, K, S_ROW, S_STEP and S_BATCH may be parameters */
 #endif
 
+#if ANY_ADDRESS
+#define SRC_T uchar
+#define UNIT (SRC == 0 ? 4 : 2) /* bytes of an element */
 #if SRC == 0
+#define LOAD(i, p) LB_f32_1(p, i)
+#define LOAD4(p) LB_f32_4(p)
+#define LOAD16(p) LB_f32_16(p)
+#elif SRC == 1
+#define LOAD(i, p) LB_f16_1(p, i)
+#define LOAD4(p) LB_f16_4(p)
+#define LOAD16(p) LB_f16_16(p)
+#else
+#define LOAD(i, p) LB_bf16_1(p, i)
+#define LOAD4(p) LB_bf16_4(p)
+#define LOAD16(p) LB_bf16_16(p)
+#endif
+#elif SRC == 0
 #define SRC_T float
 #define LOAD(i, p) ((p)[i])
 #define LOAD4(p) vload4(0, p)
@@ -35,6 +52,9 @@
 #define LOAD4(p) as_float4(convert_uint4(vload4(0, p)) << 16)
 #define LOAD16(p) as_float16(convert_uint16(vload16(0, p)) << 16)
 #endif
+#ifndef UNIT
+#define UNIT 1 /* of SRC_T to an element */
+#endif
 
 __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restrict dst SIZE_PARAMS)
 {
@@ -44,7 +64,7 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
     const uint k1 = min(k0 + (uint)KCHUNK, (uint)K);
     const uint r0 = panel * P;
     const uint rows = min((uint)P, (uint)ROWS - r0);
-    const __global SRC_T *s = src + (size_t)batch * S_BATCH + (size_t)r0 * S_ROW;
+    const __global SRC_T *s = src + UNIT * ((size_t)batch * S_BATCH + (size_t)r0 * S_ROW);
     __global float *d = dst + ((size_t)batch * ((ROWS + P - 1) / P) + panel) * ((size_t)K * P);
     uint k = k0;
 
@@ -53,12 +73,12 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
     const uint k4 = k0 + (k1 - k0) / 4 * 4;
     uint r = 0;
     for (; r + 4 <= rows; r += 4) {
-        const __global SRC_T *q = s + (size_t)r * S_ROW;
+        const __global SRC_T *q = s + UNIT * (size_t)r * S_ROW;
         __global float *o = d + (size_t)k0 * P + r;
 #pragma unroll 1
         for (k = k0; k < k4; k += 4) {
-            const float4 a = LOAD4(q + k), b = LOAD4(q + S_ROW + k);
-            const float4 c = LOAD4(q + 2 * (size_t)S_ROW + k), e = LOAD4(q + 3 * (size_t)S_ROW + k);
+            const float4 a = LOAD4(q + UNIT * (size_t)k), b = LOAD4(q + UNIT * ((size_t)S_ROW + k));
+            const float4 c = LOAD4(q + UNIT * (2 * (size_t)S_ROW + k)), e = LOAD4(q + UNIT * (3 * (size_t)S_ROW + k));
             /* In pairs first: every shuffle takes four lanes from two vectors. A pair then moves as one lane: of vectors made of vectors,
              * Oclgrind 21.10 dies. */
             const ulong2 ab0 = as_ulong2((float4)(a.x, b.x, a.y, b.y)), ab1 = as_ulong2((float4)(a.z, b.z, a.w, b.w));
@@ -83,7 +103,7 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
 #if ROW_STEPS
 #pragma unroll 1
         for (; i + 16 <= rows; i += 16)
-            vstore16(LOAD16(s + (size_t)k * S_STEP + i), 0, d + (size_t)k * P + i);
+            vstore16(LOAD16(s + UNIT * ((size_t)k * S_STEP + i)), 0, d + (size_t)k * P + i);
 #endif
 #pragma unroll 1
         for (; i < rows; i++)
@@ -98,3 +118,4 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
 #undef LOAD
 #undef LOAD4
 #undef LOAD16
+#undef UNIT

@@ -13,9 +13,17 @@
 #define C 64
 #define CP 64 /* C rounded up to whole vectors */
 #define FLIP 0
+#define ANY_ADDRESS 0 /* 1: w lies at any address */
 #define SIZE_PARAMS /* NR, O, C and CP may be parameters */
 #endif
 
+#if ANY_ADDRESS
+#define SRC_T uchar
+#define LOAD(i, p) LB_f32_1(p, i)
+#else
+#define SRC_T float
+#define LOAD(i, p) ((p)[i])
+#endif
 #define A (M + 2)
 #define CAT_(x, y) x##y
 #define CAT(x, y) CAT_(x, y)
@@ -50,7 +58,7 @@
     }
 #endif
 
-__kernel void KERNEL(const __global float *restrict w, __global float *restrict u SIZE_PARAMS)
+__kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict u SIZE_PARAMS)
 {
     const uint ob = (uint)get_global_id(0);
     const uint c = (uint)get_global_id(1);
@@ -61,7 +69,7 @@ __kernel void KERNEL(const __global float *restrict w, __global float *restrict 
         for (uint j = 0; j < W; j++)
 #pragma unroll 1
             for (uint t = 0; t < 9; t++)
-                taps[t * W + j] = c < C && ob * NR + v + j < O ? w[AT(ob * NR + v + j, c, t)] : 0.0f;
+                taps[t * W + j] = c < C && ob * NR + v + j < O ? LOAD(AT(ob * NR + v + j, c, t), w) : 0.0f;
         VEC part[A][3], g[3], x[A];
         /* Runs once: short code, which compiles sooner, before fast code. */
 #pragma unroll 1
@@ -84,6 +92,8 @@ __kernel void KERNEL(const __global float *restrict w, __global float *restrict 
     }
 }
 
+#undef SRC_T
+#undef LOAD
 #undef A
 #undef CAT_
 #undef CAT

@@ -1,6 +1,9 @@
 /* Host memory through one door, and sizes that cannot wrap around. */
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "base/alloc.h"
 #include "base/fault.h"
@@ -37,6 +40,13 @@ void *tern__memdup(const void *p, size_t size)
 char *tern__strdup(const char *s) { return tern__memdup(s, strlen(s) + 1); }
 
 void tern__free(void *p) { free(p); }
+
+void tern__alloc_trim(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
 
 bool tern__grow(void **items, int n, int *cap, size_t item_size)
 {

@@ -13,6 +13,8 @@ void *tern__realloc_array(void *p, size_t n, size_t size);
 void *tern__memdup(const void *p, size_t size);
 char *tern__strdup(const char *s);
 void tern__free(void *p); /* NULL is fine */
+/* Gives the system the pages that lie free in the heap, which takes about a millisecond for each 100 MB of it: for the end of what frees much. */
+void tern__alloc_trim(void);
 
 /* Makes room for one more element in a growing array: *items has *cap slots, n used. Doubles. false: no memory. */
 bool tern__grow(void **items, int n, int *cap, size_t item_size);

@@ -405,6 +405,7 @@ static tern_status constant_buffer(tern_session *s, tern_value v, tern__buffer *
         TERN_TRY(tern__buffer_create(s->device, TERN_MAX(bytes, (size_t)4), &s->const_buffer[v]));
         if (bytes)
             TERN_TRY(tern__buffer_write(s->const_buffer[v], 0, x->data->data, bytes));
+        tern__blob_rest(x->data);
         s->info.constant_bytes += (int64_t)bytes;
     }
     *out = s->const_buffer[v];
@@ -471,9 +472,18 @@ static tern_status bind_packed(tern_session *s)
 
 /* --- Preparing --- */
 
-/* Constants on their way through packing: those that launch i is the first, or the last, to need are lists that begin at first[i] and last[i]. */
+/* A launch of the prepare plan, and what it brings into memory. */
+typedef struct packing {
+    size_t bytes;
+    int launch;
+    int place; /* by launch: in the order they run */
+} packing;
+
+/* Constants on their way through packing: those that the i-th launch to run is the first, or the last, to need are lists that begin at first[i] and
+ * last[i]. */
 typedef struct passing {
-    tern_value *first, *last;             /* per launch */
+    packing *order;
+    tern_value *first, *last;             /* per place in the order */
     tern_value *next_first, *next_last;   /* per value */
     tern_value *waiting;                  /* no launch to come needs them */
     int n_waiting;
@@ -485,6 +495,7 @@ enum { WAITING_BYTES = 64 << 20 };
 
 static void passing_finish(passing *p)
 {
+    tern__free(p->order);
     tern__free(p->first);
     tern__free(p->last);
     tern__free(p->next_first);
@@ -492,22 +503,57 @@ static void passing_finish(passing *p)
     tern__free(p->waiting);
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+    const packing *x = a, *y = b;
+    return x->bytes != y->bytes ? (x->bytes < y->bytes) - (x->bytes > y->bytes) : (x->launch > y->launch) - (x->launch < y->launch);
+}
+
+static void span_of(const tern_session *s, tern_value v, int *first, int *last)
+{
+    *first = 1;
+    *last = 0;
+    if (is_passing(s, v))
+        tern__plan_slot_span(s->prepare, s->prepare_slot_of[v], first, last);
+}
+
+/* The largest first, while little else is in memory: launches that pack need nothing of each other. */
+static void put_in_order(const tern_session *s, passing *p, int n_launches)
+{
+    for (int i = 0; i < n_launches; i++)
+        p->order[i].launch = i;
+    for (tern_value v = 0; v < s->c.g->n_values; v++) {
+        int first, last;
+        span_of(s, v, &first, &last);
+        for (int i = first; i <= last; i++)
+            p->order[i].bytes += value_bytes(s, v);
+    }
+    qsort(p->order, (size_t)n_launches, sizeof *p->order, by_bytes);
+    for (int i = 0; i < n_launches; i++)
+        p->order[p->order[i].launch].place = i;
+}
+
 static tern_status passing_init(const tern_session *s, passing *p)
 {
     const size_t n_values = (size_t)s->c.g->n_values, n_launches = (size_t)tern__plan_n_launches(s->prepare);
-    *p = (passing){.first = tern__alloc_array(n_launches + 1, sizeof *p->first), .last = tern__alloc_array(n_launches + 1, sizeof *p->last),
+    *p = (passing){.order = tern__alloc_array(n_launches + 1, sizeof *p->order),
+                   .first = tern__alloc_array(n_launches + 1, sizeof *p->first), .last = tern__alloc_array(n_launches + 1, sizeof *p->last),
                    .next_first = tern__alloc_array(n_values + 1, sizeof *p->next_first), .next_last = tern__alloc_array(n_values + 1, sizeof *p->next_last),
                    .waiting = tern__alloc_array(n_values + 1, sizeof *p->waiting)};
-    if (!p->first || !p->last || !p->next_first || !p->next_last || !p->waiting) {
+    if (!p->order || !p->first || !p->last || !p->next_first || !p->next_last || !p->waiting) {
         passing_finish(p);
         return tern__fail(TERN_E_NOMEM, "session: lists of %zu values", n_values);
     }
     for (size_t i = 0; i < n_launches; i++)
         p->first[i] = p->last[i] = TERN_NONE;
+    put_in_order(s, p, (int)n_launches);
     for (tern_value v = 0; v < (tern_value)n_values; v++) {
-        int first = 1, last = 0;
-        if (is_passing(s, v))
-            tern__plan_slot_span(s->prepare, s->prepare_slot_of[v], &first, &last);
+        int from, to, first = (int)n_launches, last = -1;
+        span_of(s, v, &from, &to);
+        for (int i = from; i <= to; i++) {
+            first = TERN_MIN(first, p->order[i].place);
+            last = TERN_MAX(last, p->order[i].place);
+        }
         if (first > last)
             continue;
         p->next_first[v] = p->first[first];
@@ -535,6 +581,7 @@ static tern_status let_go(tern_session *s, passing *p)
         tern__plan_unbind(s->prepare, s->prepare_slot_of[p->waiting[i]]);
         /* The graph is ours, and nothing reads the elements again. */
         tern__value *x = &s->c.g->values[p->waiting[i]];
+        tern__blob_rest(x->data);
         tern__blob_release(x->data);
         x->data = NULL;
     }
@@ -553,7 +600,7 @@ static tern_status prepare(tern_session *s)
         for (tern_value v = p.first[i]; v != TERN_NONE && st == TERN_OK; v = p.next_first[v])
             st = bring(s, v);
         if (st == TERN_OK)
-            st = tern__plan_run_one(s->prepare, i);
+            st = tern__plan_run_one(s->prepare, p.order[i].launch);
         for (tern_value v = p.last[i]; v != TERN_NONE; v = p.next_last[v]) {
             p.waiting[p.n_waiting++] = v;
             p.bytes += value_bytes(s, v);
@@ -656,6 +703,7 @@ tern_status tern__session_build(tern_session *s, const tern_graph *g, const tern
     }
     s->info.build_s = now_s() - build;
     TERN_TRY(make_plans(s));
+    tern__alloc_trim(); /* compilers inside drivers, folded weights, texts */
     fill_info(s);
     s->info.compile_s = now_s() - start;
     return TERN_OK;

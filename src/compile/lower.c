@@ -268,8 +268,11 @@ tern__kern *tern__lower_pack(tern__lower *l, tern_value v, const char *key, size
     s->prepare = tern__lower_is_constant(l, v);
     snprintf(s->key, sizeof s->key, "%s", key);
     tern__kern *k = new_kern(l, template_name);
-    if (k)
-        k->prepare = s->prepare;
+    if (!k)
+        return NULL;
+    k->prepare = s->prepare;
+    /* Constants are packed from where a file has them. */
+    tern__kern_define(k, "ANY_ADDRESS", "%d", k->prepare);
     return k;
 }
 

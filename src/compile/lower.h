@@ -99,7 +99,8 @@ void tern__kern_range(tern__kern *k, int dims, const size_t global[3], const siz
 /* Workspace that lives from this group's first launch to its last. Returns a slot. */
 int tern__lower_temp(tern__lower *l, size_t size_bytes);
 /* Repacked form of v, made once per (v, key) in a plan, and only at load time if v is constant. *slot is where it lies;
- * returns the kernel that makes it, for the caller to describe, or NULL if an earlier group already did. */
+ * returns the kernel that makes it, for the caller to describe, or NULL if an earlier group already did. Where ANY_ADDRESS is 1 the template
+ * takes v as bytes that are not aligned to its elements. */
 tern__kern *tern__lower_pack(tern__lower *l, tern_value v, const char *key, size_t size_bytes, const char *template_name, int *slot);
 
 /* --- Hooks ---

@@ -91,6 +91,8 @@ tern_status tern__store_variable(tern_store *s, const tern_graph *g, tern_value 
     tern_status st = fresh.name ? tern__buffer_create(s->device, bytes, &fresh.buffer) : tern__fail(TERN_E_NOMEM, "store: a name");
     if (st == TERN_OK && x->data && bytes)
         st = tern__buffer_write(fresh.buffer, 0, x->data->data, bytes);
+    if (x->data)
+        tern__blob_rest(x->data);
     if (st != TERN_OK) {
         tern__free(fresh.name);
         tern__buffer_release(fresh.buffer);

@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The count is declared as a plain int so that the header stays free of C11 atomics for its C++ readers. */
+/* These are declared as plain members so that the header stays free of C11 atomics for its C++ readers. */
 #define BLOB_REFS(b) ((_Atomic int *)&(b)->refs)
+#define BLOB_MOVED(b) ((_Atomic(uint8_t *) *)&(b)->moved)
 
 const tern__value tern__no_value = {.kind = TERN__VALUE_NODE, .node = -1};
 
@@ -18,6 +19,7 @@ tern__blob *tern__blob_create(const void *data, size_t size)
     tern__blob *b = tern__alloc(sizeof *b);
     if (!b)
         return NULL;
+    b->fits = true;
     b->data = tern__alloc(size);
     if (!b->data) {
         tern__free(b);
@@ -30,14 +32,15 @@ tern__blob *tern__blob_create(const void *data, size_t size)
     return b;
 }
 
-tern__blob *tern__blob_borrow(const void *data, size_t size, void (*drop)(void *owner), void *owner)
+tern__blob *tern__blob_borrow(const void *data, size_t size, size_t elem_size, const tern__blob_owner *lender, void *owner)
 {
     tern__blob *b = tern__alloc(sizeof *b);
     if (!b)
         return NULL;
     b->data = (uint8_t *)(uintptr_t)data; /* never written: blobs are immutable once shared */
     b->size = size;
-    b->drop = drop;
+    b->fits = elem_size == 0 || (uintptr_t)data % elem_size == 0;
+    b->lender = lender;
     b->owner = owner;
     atomic_store(BLOB_REFS(b), 1);
     return b;
@@ -54,11 +57,34 @@ void tern__blob_release(tern__blob *b)
 {
     if (!b || atomic_fetch_sub(BLOB_REFS(b), 1) > 1)
         return;
-    if (b->drop)
-        b->drop(b->owner);
+    if (b->lender)
+        b->lender->drop(b->owner);
     else
         tern__free(b->data);
+    tern__free(b->moved);
     tern__free(b);
+}
+
+/* Of two threads that copy at once, one keeps its copy. */
+uint8_t *tern__blob_elems(tern__blob *b)
+{
+    if (b->fits)
+        return b->data;
+    uint8_t *old = atomic_load(BLOB_MOVED(b));
+    if (old)
+        return old;
+    uint8_t *copy = tern__memdup(b->data, b->size);
+    tern__blob_rest(b);
+    if (!copy || atomic_compare_exchange_strong(BLOB_MOVED(b), &old, copy))
+        return copy;
+    tern__free(copy);
+    return old;
+}
+
+void tern__blob_rest(const tern__blob *b)
+{
+    if (b->lender && b->lender->rest)
+        b->lender->rest(b->owner, b->data, b->size);
 }
 
 tern__node *tern__node_create(const tern__op *op, int n_in, int n_out)
@@ -331,9 +357,11 @@ bool tern__const_scalar(const tern_graph *g, tern_value v, double *x)
     for (int64_t i = 1; i < n; i++)
         if (memcmp(data, (const uint8_t *)data + (size_t)i * size, size) != 0)
             return false;
-    tern__array a = {.type = *tern__type_of(g, v), .data = g->values[v].data->data};
     if (n == 0)
         return false;
+    uint64_t first = 0; /* the elements may lie at any address */
+    memcpy(&first, data, size);
+    const tern__array a = {.type = {.dtype = tern__dtype_of(g, v)}, .data = &first};
     const int64_t exact = size == 8 && !tern__dtype_is(a.type.dtype, TERN__T_FLOAT) ? tern__array_get_int(&a, 0) : 0;
     if (exact > INT64_C(1) << 53 || exact < -(INT64_C(1) << 53))
         return false; /* a double may not hold it */

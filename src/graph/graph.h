@@ -20,17 +20,29 @@ typedef struct tern__type {
     tern__layout layout;
 } tern__type;
 
+/* Whoever lends bytes to a blob. */
+typedef struct tern__blob_owner {
+    void (*drop)(void *owner);                                 /* the last reference has gone */
+    void (*rest)(void *owner, const void *data, size_t size);  /* nobody reads these for now: they may leave memory if they can be had again */
+} tern__blob_owner;
+
 /* Immutable, reference-counted host bytes: constants and first values of variables. Only who has just created a blob may write to it. */
 typedef struct tern__blob {
     int refs; /* atomic */
     size_t size;
-    uint8_t *data;
-    void (*drop)(void *owner); /* for borrowed bytes: called when the last reference goes; NULL: data is the blob's own */
+    uint8_t *data;  /* borrowed ones at any address: for bytes. Elements are read from tern__blob_elems(). */
+    uint8_t *moved; /* atomic: borrowed bytes again, at an address that fits their elements; NULL: not needed so far, or data fits */
+    bool fits;
+    const tern__blob_owner *lender; /* NULL: data is the blob's own */
     void *owner;
 } tern__blob;
 tern__blob *tern__blob_create(const void *data, size_t size); /* copies; NULL data: zeroes; NULL: no memory */
-/* Bytes that stay where they are, aligned to their elements, until drop(owner) is called. NULL: no memory, and owner is not dropped. */
-tern__blob *tern__blob_borrow(const void *data, size_t size, void (*drop)(void *owner), void *owner);
+/* Bytes, of elements of elem_size, that stay where they are until lender->drop(owner) is called. NULL: no memory, and owner is not dropped. */
+tern__blob *tern__blob_borrow(const void *data, size_t size, size_t elem_size, const tern__blob_owner *lender, void *owner);
+/* The bytes where they may be read as elements: data, or a copy that the blob makes once. NULL: no memory for it. */
+uint8_t *tern__blob_elems(tern__blob *b);
+/* Says that data is not going to be read soon. It can be all the same. */
+void tern__blob_rest(const tern__blob *b);
 tern__blob *tern__blob_retain(tern__blob *b);
 void tern__blob_release(tern__blob *b);
 
@@ -96,7 +108,7 @@ const tern__node *tern__producer(const tern_graph *g, tern_value v);
 int64_t tern__elems(const tern_shape *s);          /* product; the shape was checked when the value was made */
 size_t tern__type_bytes(const tern__type *t);
 bool tern__shape_equal(const tern_shape *a, const tern_shape *b);
-/* A constant's bytes; NULL for any other kind. */
+/* A constant's bytes, at any address; NULL for any other kind. */
 const void *tern__const_data(const tern_graph *g, tern_value v);
 /* True and *x for a constant whose elements are all the same number, one that a double holds. */
 bool tern__const_scalar(const tern_graph *g, tern_value v, double *x);

@@ -24,8 +24,10 @@ static bool may_be_zero(const tern_graph *g, tern_value v)
     const tern__value *x = tern__value_at(g, v);
     if (x->kind != TERN__VALUE_CONST)
         return true;
-    const tern__array a = {.type = x->type, .data = x->data->data};
+    const tern__array a = {.type = x->type, .data = tern__blob_elems(x->data)};
     const int64_t n = tern__elems(&x->type.shape);
+    if (!a.data)
+        return true;
     for (int64_t i = 0; i < n; i++)
         if (tern__array_get_int(&a, i) == 0)
             return true;
@@ -78,8 +80,10 @@ static bool amounts_fit(const tern_graph *g, tern_value v, int64_t bits)
     const tern__value *x = tern__value_at(g, v);
     if (x->kind != TERN__VALUE_CONST)
         return false;
-    const tern__array a = {.type = x->type, .data = x->data->data};
+    const tern__array a = {.type = x->type, .data = tern__blob_elems(x->data)};
     const int64_t n = tern__elems(&x->type.shape);
+    if (!a.data)
+        return false;
     for (int64_t i = 0; i < n; i++)
         if (tern__array_get_int(&a, i) < 0 || tern__array_get_int(&a, i) >= bits)
             return false;

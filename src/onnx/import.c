@@ -64,8 +64,8 @@ static tern_status known_array(tern__onnx_node *n, int i, tern__array *a)
     tern_status st = tern__onnx_know(n->t, n->in[i]);
     if (st != TERN_OK)
         return st == TERN__ONNX_AGAIN ? st : tern__fail_in(st, "input %d", i);
-    *a = (tern__array){n->in[i]->type, n->in[i]->data->data};
-    return TERN_OK;
+    *a = (tern__array){n->in[i]->type, tern__blob_elems(n->in[i]->data)};
+    return a->data ? TERN_OK : tern__fail(TERN_E_NOMEM, "input %d: no memory for its %zu bytes", i, n->in[i]->data->size);
 }
 
 static tern_status count_of(const tern__array *a, int *count)
@@ -268,10 +268,15 @@ static tern_status run_now(tern__onnx_node *n, tern__onnx_host_fn fn)
     if (!arrays)
         return tern__fail(TERN_E_NOMEM, "onnx: work on the host");
     tern__onnx_host h = {n->proto, n->opset, n->n_in, n->n_out, arrays, arrays + n->n_in};
-    for (int i = 0; i < n->n_in; i++)
+    tern_status st = TERN_OK;
+    for (int i = 0; i < n->n_in && st == TERN_OK; i++) {
         if (n->in[i])
-            arrays[i] = (tern__array){n->in[i]->type, n->in[i]->data->data};
-    tern_status st = fn(&h);
+            arrays[i] = (tern__array){n->in[i]->type, tern__blob_elems(n->in[i]->data)};
+        if (n->in[i] && !arrays[i].data)
+            st = tern__fail(TERN_E_NOMEM, "onnx: input %d of work on the host, %zu bytes", i, n->in[i]->data->size);
+    }
+    if (st == TERN_OK)
+        st = fn(&h);
     for (int i = 0; i < n->n_out; i++) {
         if (st == TERN_OK && n->out[i] && h.out[i].data) {
             tern__blob *b = tern__blob_create(h.out[i].data, tern__type_bytes(&h.out[i].type));

@@ -39,7 +39,9 @@ static tern_status know_number(tern__onnx_trace *t, tern__onnx_value *x, int64_t
         return st;
     if (tern__elems(&x->type.shape) != 1)
         return tern__fail(TERN_E_SHAPE, "a condition or count of %" PRId64 " elements", tern__elems(&x->type.shape));
-    const tern__array a = {x->type, x->data->data};
+    const tern__array a = {x->type, tern__blob_elems(x->data)};
+    if (!a.data)
+        return tern__fail(TERN_E_NOMEM, "onnx: a number");
     *out = tern__array_get_int(&a, 0);
     return TERN_OK;
 }

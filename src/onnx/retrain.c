@@ -204,7 +204,9 @@ static tern_status remake_other(tern__onnx_trace *t, const Onnx__TensorProto *p,
     tern__type type;
     tern__blob *was, *made;
     TERN_TRY(tern__onnx_weight_of(t->m, p, &type, &was));
-    const tern__array from = {type, was->data};
+    const tern__array from = {type, tern__blob_elems(was)};
+    if (!from.data)
+        return tern__fail(TERN_E_NOMEM, "onnx: a new head");
     bool changes = false;
     if (type.dtype == TERN_I64) {
         for (int64_t i = 0; i < tern__elems(&type.shape); i++)
@@ -237,7 +239,9 @@ static tern_status remake_list(tern__onnx_trace *t, const struct head *h, bool f
     tern__blob *was, *made;
     TERN_TRY(tern__onnx_weight_of(t->m, h->list, &type, &was));
     const int64_t n = tern__elems(&type.shape), axis = first ? 0 : n - 1;
-    const tern__array from = {type, was->data};
+    const tern__array from = {type, tern__blob_elems(was)};
+    if (!from.data)
+        return tern__fail(TERN_E_NOMEM, "onnx: a new head");
     if (type.dtype != TERN_I64 || n < 2 || tern__array_get_int(&from, axis) != old)
         return tern__fail(TERN_E_UNSUPPORTED, "the head's weight \"%s\" is reshaped so that its %" PRId64 " outputs do not stay an axis of their own",
                           h->weight->name, old);

@@ -296,14 +296,18 @@ static tern_status do_call(struct run *r, tern__onnx_step *step)
     if (!arrays)
         return tern__fail(TERN_E_NOMEM, "onnx: work on the host");
     tern__onnx_host h = {step->proto, step->opset, step->n_in, step->n_out, arrays, arrays + step->n_in};
-    for (int i = 0; i < step->n_in; i++) {
+    tern_status st = TERN_OK;
+    for (int i = 0; i < step->n_in && st == TERN_OK; i++) {
         const tern__onnx_ref *ref = &step->call_in[i];
         if (ref->data)
-            arrays[i] = (tern__array){ref->type, ref->data->data};
+            arrays[i] = (tern__array){ref->type, tern__blob_elems(ref->data)};
         else if (ref->slot >= 0)
             arrays[i] = (tern__array){ref->type, tern_tensor_data(r->slots[ref->slot])};
+        if (ref->data && !arrays[i].data)
+            st = tern__fail(TERN_E_NOMEM, "onnx: input %d of work on the host, %zu bytes", i, ref->data->size);
     }
-    tern_status st = step->fn(&h);
+    if (st == TERN_OK)
+        st = step->fn(&h);
     for (int i = 0; i < step->n_out && st == TERN_OK; i++)
         st = take_output(r, &h.out[i]);
     if (st == TERN_OK)

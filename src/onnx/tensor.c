@@ -105,13 +105,18 @@ static bool plain_bools(const uint8_t *p, size_t n)
     return all <= 1;
 }
 
-/* Elements as they are in memory. */
+/* Lends a mapping's bytes to blobs. */
+static void rest_in_mapping(void *mapping, const void *data, size_t size) { tern__file_map_forget(&((tern__onnx_mapping *)mapping)->map, data, size); }
+
+static const tern__blob_owner lender = {tern__onnx_mapping_release, rest_in_mapping};
+
+/* Elements as they are in memory. In most files they lie at odd addresses: they are copied when somebody wants to read them so, and most are only packed. */
 static tern_status take_raw(const place *p, const tern__type *type, tern__blob **out)
 {
     size_t bytes = tern__type_bytes(type);
     bool as_is = type->dtype != TERN_BOOL || plain_bools(p->data, bytes);
-    if (p->mapping && as_is && bytes >= BORROW_BYTES && (uintptr_t)p->data % tern_dtype_size(type->dtype) == 0) {
-        *out = tern__blob_borrow(p->data, bytes, tern__onnx_mapping_release, p->mapping);
+    if (p->mapping && as_is && bytes >= BORROW_BYTES) {
+        *out = tern__blob_borrow(p->data, bytes, tern_dtype_size(type->dtype), &lender, p->mapping);
         if (*out)
             tern__onnx_mapping_retain(p->mapping);
     } else {

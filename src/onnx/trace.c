@@ -226,7 +226,9 @@ static tern_status fold_node(struct folding *f, int at)
     for (int i = 0; i < n->n_in && st == TERN_OK; i++) {
         const tern__value *x = tern__value_at(g, n->in[i]);
         in[i] = n->in[i] < 0 ? (tern__array){.type = {.dtype = TERN_DTYPE_COUNT}}
-                : x->kind == TERN__VALUE_CONST ? (tern__array){x->type, x->data->data} : result_of(f, n->in[i]);
+                : x->kind == TERN__VALUE_CONST ? (tern__array){x->type, tern__blob_elems(x->data)} : result_of(f, n->in[i]);
+        if (n->in[i] >= 0 && !in[i].data)
+            st = tern__fail(TERN_E_NOMEM, "onnx: %zu bytes for folding %s", tern__type_bytes(&in[i].type), n->op->name);
     }
     for (int i = 0; i < n->n_out && st == TERN_OK; i++) {
         out[i].type = *tern__type_of(g, n->out[i]);

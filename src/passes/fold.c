@@ -58,7 +58,7 @@ static tern_status evaluate(tern__rewrite *rw, const tern__node *n, const tern__
     return st == TERN_OK ? tern__op_run_ref(n, in, out) : st;
 }
 
-/* The node's inputs in the new graph, so that a chain of constants folds in one walk; and what references see of them. */
+/* The node's inputs in the new graph, so that a chain of constants folds in one walk; and their types. */
 static tern_status map_inputs(tern__rewrite *rw, const tern__node *n, tern_value *mapped, tern__array *in)
 {
     for (int i = 0; i < n->n_in; i++) {
@@ -68,9 +68,39 @@ static tern_status map_inputs(tern__rewrite *rw, const tern__node *n, tern_value
         if (mapped[i] == TERN_NONE)
             continue;
         const tern__value *v = tern__value_at(rw->to, mapped[i]);
-        in[i] = (tern__array){.type = v->type, .data = v->kind == TERN__VALUE_CONST ? v->data->data : NULL};
+        in[i] = (tern__array){.type = v->type};
     }
     return TERN_OK;
+}
+
+/* What references read. Bytes at an address that does not fit their elements are copied, for as long as that takes: mostly they are weights that only the
+ * result of this needs. */
+static tern_status take_elements(const tern__rewrite *rw, const tern__node *n, const tern_value *mapped, tern__array *in, void **copies)
+{
+    for (int i = 0; i < n->n_in; i++) {
+        if (mapped[i] == TERN_NONE)
+            continue;
+        const tern__blob *b = tern__value_at(rw->to, mapped[i])->data;
+        in[i].data = b->fits ? b->data : (copies[i] = tern__memdup(b->data, b->size));
+        if (!in[i].data)
+            return tern__fail(TERN_E_NOMEM, "fold: %zu bytes", b->size);
+    }
+    return TERN_OK;
+}
+
+static tern_status compute(tern__rewrite *rw, const tern__node *n, const tern_value *mapped, tern__array *in, tern__array *out)
+{
+    void **copies = tern__alloc_array((size_t)n->n_in, sizeof *copies);
+    tern_status st = copies ? take_elements(rw, n, mapped, in, copies) : tern__fail(TERN_E_NOMEM, "fold: no memory for %s", n->op->name);
+    if (st == TERN_OK)
+        st = evaluate(rw, n, in, out);
+    for (int i = 0; copies && i < n->n_in; i++) {
+        if (mapped[i] != TERN_NONE)
+            tern__blob_rest(tern__value_at(rw->to, mapped[i])->data);
+        tern__free(copies[i]);
+    }
+    tern__free(copies);
+    return st;
 }
 
 static tern_status fold_or_copy(tern__rewrite *rw, const tern__node *n, tern_value *mapped, tern__array *in, tern__array *out)
@@ -79,7 +109,7 @@ static tern_status fold_or_copy(tern__rewrite *rw, const tern__node *n, tern_val
     for (int i = 0; i < n->n_out; i++)
         out[i].type = (tern__type){.dtype = tern__dtype_of(rw->from, n->out[i]), .shape = *tern__shape_of(rw->from, n->out[i])};
     if (foldable(rw->to, n, mapped) && worth_it(n, in, out))
-        return evaluate(rw, n, in, out);
+        return compute(rw, n, mapped, in, out);
     return tern__rewrite_copy(rw, n);
 }
 

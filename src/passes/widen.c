@@ -35,10 +35,13 @@ static tern_value f32_constant(tern_graph *to, const tern__value *x)
     tern__blob *data = tern__blob_create(NULL, tern__type_bytes(&type));
     if (!data)
         return tern__graph_fail(to, TERN_E_NOMEM, "widen: %zu bytes of a constant", tern__type_bytes(&type));
-    const uint16_t *from = (const uint16_t *)(const void *)x->data->data;
     float *out = (float *)(void *)data->data;
-    for (int64_t i = 0, n = tern__elems(&type.shape); i < n; i++)
-        out[i] = x->type.dtype == TERN_F16 ? tern__f16_to_f32(from[i]) : tern__bf16_to_f32(from[i]);
+    for (int64_t i = 0, n = tern__elems(&type.shape); i < n; i++) {
+        uint16_t bits; /* at any address */
+        memcpy(&bits, x->data->data + 2 * i, sizeof bits);
+        out[i] = x->type.dtype == TERN_F16 ? tern__f16_to_f32(bits) : tern__bf16_to_f32(bits);
+    }
+    tern__blob_rest(x->data);
     tern_value v = tern__graph_blob(to, &type, data);
     tern__blob_release(data);
     return v;
