@@ -14,7 +14,7 @@ struct tern__pool {
     pthread_mutex_t lock;
     tern__buffer *idle; /* newest first */
     size_t idle_bytes;
-    bool once; /* TERN_POOL=0: no memory is used twice, for tools that remember what was written where */
+    bool once; /* TERN_POOL=0: no memory is used twice, not even a driver's handle for it, for tools that remember what was written where */
 };
 
 tern__pool *tern__pool_create(void)
@@ -96,7 +96,8 @@ static bool pool_give(tern_device *d, tern__buffer *b)
 {
     tern__pool *p = d->pool;
     pthread_mutex_lock(&p->lock);
-    bool room = b->capacity <= d->info.global_mem_bytes / POOL_SHARE && p->idle_bytes <= d->info.global_mem_bytes / POOL_SHARE - b->capacity;
+    const uint64_t most = p->once ? UINT64_MAX : d->info.global_mem_bytes / POOL_SHARE;
+    bool room = b->capacity <= most && p->idle_bytes <= most - b->capacity;
     if (room) {
         b->next = p->idle;
         p->idle = b;
@@ -161,7 +162,7 @@ static tern_status create(tern_device *d, size_t size, bool exact, tern__buffer 
     tern_status st = d->ops->buffer_create(d, capacity, b);
     if (st == TERN_E_DEVICE_MEMORY && tern__pool_drain(d) > 0)
         st = d->ops->buffer_create(d, capacity, b);
-    b->pooled = !exact;
+    b->pooled = !exact || d->pool->once;
     if (st != TERN_OK) {
         b->pooled = false;
         tern__buffer_release(b);
@@ -187,8 +188,10 @@ tern_status tern__buffer_wrap(tern_device *d, const void *data, size_t size, ter
         return fail_too_large(d, size);
     if (size > 0 && d->ops->buffer_wrap) {
         TERN_TRY(new_buffer(d, size, size, out));
-        if (d->ops->buffer_wrap(d, data, size, *out) == TERN_OK)
+        if (d->ops->buffer_wrap(d, data, size, *out) == TERN_OK) {
+            (*out)->pooled = d->pool->once; /* the driver forgets the host's memory when the device closes, and never looks at it before */
             return TERN_OK;
+        }
         tern__buffer_release(*out);
     }
     TERN_TRY(tern__buffer_create_exact(d, size, out));
