@@ -85,6 +85,9 @@ static const example examples[] = {
     {"softmax", {S(2, 3, 2), END}, -2, 2, WITH(TERN_INT("axis", 1)), 0, 0, 0},
     {"log_softmax", {S(3, 4), END}, -2, 2, NULL, 0, 0, 0},
 
+    {"attention", {S(2, 1, 3, 2), S(2, 1, 4, 2), S(2, 1, 4, 3), END}, -1, 1, NULL, 0, 0, 0},
+    {"attention", {S(1, 4, 2, 3), S(1, 2, 3, 3), S(1, 2, 3, 2), S(4, 1, 3)}, -1, 1,
+     WITH(TERN_FLOAT("scale", 0.7), TERN_FLOAT("softcap", 1.5), TERN_INT("causal", 1), TERN_INT("offset", 1), TERN_INT("joined", 1)), 0, 0, 0},
     {"softmax_cross_entropy", {S(4, 3), S(4), END}, -2, 2, NULL, 2, 3, 0},
     {"mse", {S(3, 2), S(3, 2), END}, -2, 2, NULL, 0, 0, 0},
     {"mse", {S(3, 2), S(3, 2), END}, -2, 2, WITH(TERN_STRING("reduction", "none")), 0, 0, 0},

@@ -225,7 +225,7 @@ static uint32_t draw(uint64_t i, uint32_t below) { return tern__philox_word(7, 0
 static void test_random(void **state)
 {
     (void)state;
-    static const char *const kind[] = {"conv", "conv:relu", "pool", "gemm", "matmul", "eltwise", "reduce:max", "softmax", "softmax:1",
+    static const char *const kind[] = {"conv", "conv:relu", "pool", "gemm", "matmul", "eltwise", "reduce:max", "softmax", "softmax:1", "attention:causal",
                                        "norm:group2", "norm:batch"};
     static const char *const piece[] = {"g", "mb", "ic", "oc", "id", "ih", "iw", "od", "oh", "ow", "kd", "kh", "kw", "sd", "sh", "sw", "pd", "ph", "pw",
                                         "dd", "dh", "dw",

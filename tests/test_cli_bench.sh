@@ -56,6 +56,7 @@ bench 2 'do not broadcast' eltwise:add 4:5
 bench 2 'softmax_cross_entropy' eltwise:softmax_cross_entropy 4x4
 bench 2 'no "median"' reduce:median 4
 bench 2 'no axis 2' softmax:2 4x4
+bench 2 'do not go together' attention 1x2x4x8:1x3x4x8
 bench 2 'takes at least' eltwise:atan2
 bench 2 '--dtype is f32 or f16' gemm 4:4:4 --dtype i8
 bench 2 '--repeat takes a whole number' gemm 4:4:4 --repeat 0
@@ -70,12 +71,13 @@ bench 1 'missing.onnx' missing.onnx
 bench 0 '^gemm 24:32:40 ' gemm 24:32:40 --repeat 2
 timeout 400 "$tern" bench conv:relu 'mb1ic4ih8oc8oh8kh3ph1n"first <of> all"' conv:bwd_d mb1ic4ih8oc8kh3 conv:bwd_w mb1ic4ih8oc8kh3 gemm 24:32:40 \
   matmul 2x8:12:16:tt eltwise:gelu 3x50 eltwise:add 6x4x5:4x1 reduce:mean 6x70:6x1 pool:avg_np mb1ic4ih8kh2sh2 norm:group2 2x4x9 softmax 5x33 \
+  attention 1x2x9x8:1x1x12x8 \
   --repeat 2 --json --html one.html >out 2>err
 result $? "a problem of each kind"
 holds "the document has all there is to say" <<'P'
 assert d["format"] == "tern-bench-1" and d["device"]["driver"] and d["date"].endswith("Z") and d["peak"]["gflops"] > 0 and d["peak"]["gbytes_per_s"] > 0
 r = {x["problem"]: x for x in d["results"]}
-assert len(r) == 11 and all(x["error"] is None for x in r.values()), [x["error"] for x in r.values()]
+assert len(r) == 12 and all(x["error"] is None for x in r.values()), [x["error"] for x in r.values()]
 for x in r.values():
     assert 0 < x["min_us"] <= x["median_us"] <= x["p90_us"] and x["samples"] == 2 and x["runs_in_sample"] >= 1 and x["impl"] and x["kernel"], x
     assert abs(x["gflops"] - x["flops"] / x["median_us"] / 1e3) < 1e-6 * x["gflops"] and x["bound"] in ("memory", "compute"), x

@@ -141,6 +141,21 @@ static const example examples[] = {
      F(S(1, 4, 1), -1, 1, 4, 2), 0, 0},
     {"instance_norm", WITH(TERN_FLOAT("eps", 1e-14)), {F(S(1, 2, 2), 1, 3, 10, 20), F(S(2), 1, 2), F(S(2), 0, 1), END}, F(S(1, 2, 2), -1, 1, -1, 3), 0, 0},
 
+    /* Attention: one key, two keys whose scores are log 1 and log 3, a bias, a mask, a query that sees nothing */
+    {"attention", NULL, {F(S(1, 1, 1, 2), 5, 7), F(S(1, 1, 1, 2), -3, 2), F(S(1, 1, 1, 3), 1, 2, 3), END}, F(S(1, 1, 1, 3), 1, 2, 3), 0, 0},
+    {"attention", WITH(TERN_FLOAT("scale", 0.5)), {F(S(1, 1, 1, 1), 2), F(S(1, 1, 2, 1), 0, LN3), F(S(1, 1, 2, 1), 4, 8), END}, F(S(1, 1, 1, 1), 7), 0, 0},
+    {"attention", NULL, {F(S(1, 1, 1, 1), 0), F(S(1, 1, 2, 1), 1, 2), F(S(1, 1, 2, 1), 4, 8), F(S(2), LN3, 0), END}, F(S(1, 1, 1, 1), 5), 0, 0},
+    {"attention", NULL, {F(S(1, 1, 1, 1), 0), F(S(1, 1, 2, 1), 1, 2), F(S(1, 1, 2, 1), 4, 8), D(TERN_BOOL, S(1, 2), 0, 1), END}, F(S(1, 1, 1, 1), 8), 0, 0},
+    {"attention", WITH(TERN_FLOAT("below", -LN3)), {F(S(1, 1, 1, 1), 0), F(S(1, 1, 2, 1), 1, 2), F(S(1, 1, 2, 1), 4, 8), D(TERN_BOOL, S(1, 2), 0, 1), END},
+     F(S(1, 1, 1, 1), 7), 0, 0},
+    {"attention", WITH(TERN_INT("causal", 1), TERN_INT("offset", -1)), {F(S(1, 1, 3, 1), 0, 0, 0), F(S(1, 1, 3, 1), 1, 2, 3), F(S(1, 1, 3, 1), 6, 2, 50), END},
+     F(S(1, 1, 3, 1), 0, 6, 4), 0, 0},
+    {"attention", WITH(TERN_INT("causal", 1), TERN_INT("offset", -1), TERN_INT("strict", 1)), {F(S(1, 1, 2, 1), 0, 0), F(S(1, 1, 2, 1), 1, 2),
+     F(S(1, 1, 2, 1), 6, 2), END}, F(S(1, 1, 2, 1), NAN, 6), 0, 0},
+    {"attention", WITH(TERN_FLOAT("softcap", LN3 / 2)), {F(S(1, 1, 1, 1), 1000), F(S(1, 1, 2, 1), 9, -9), F(S(1, 1, 2, 1), 4, 8), END}, F(S(1, 1, 1, 1), 5), 0, 0},
+    {"attention", WITH(TERN_INT("joined", 1)), {F(S(1, 2, 2, 1), 0, 0, 0, 0), F(S(1, 1, 1, 1), 1), F(S(1, 1, 1, 2), 3, 4), END},
+     F(S(1, 2, 4), 3, 4, 3, 4, 3, 4, 3, 4), 0, 0},
+
     /* Movement */
     {"reshape", WITH(LIST("shape", 0, -1)), {F(S(2, 1, 2), 1, 2, 3, 4), END}, F(S(2, 2), 1, 2, 3, 4), 0, 0},
     {"flatten", NULL, {F(S(2, 1, 2), 1, 2, 3, 4), END}, F(S(2, 2), 1, 2, 3, 4), 0, 0},
@@ -505,6 +520,9 @@ static const refusal refusals[] = {
     {"argmax", WITH(LIST("axes", 0, 1)), {X(S(2, 3)), END}, TERN_E_INVALID, "one axis or none", 0},
     {"softmax", WITH(TERN_INT("axis", 4)), {X(S(1, 2, 3)), END}, TERN_E_INVALID, "softmax: axis 4 out of range for rank 3", 0},
     {"softmax", NULL, {T(TERN_I32, S(3)), END}, TERN_E_DTYPE, "i32", 0},
+    {"attention", NULL, {X(S(1, 3, 2, 4)), X(S(1, 2, 5, 4)), X(S(1, 2, 5, 4)), END}, TERN_E_SHAPE, "keys [1,2,5,4]", 0},
+    {"attention", NULL, {X(S(1, 2, 2, 4)), X(S(1, 2, 5, 4)), X(S(1, 2, 5, 4)), X(S(2, 4)), END}, TERN_E_SHAPE, "the mask [2,4] does not broadcast", 0},
+    {"attention", WITH(TERN_FLOAT("softcap", -1)), {X(S(1, 2, 2, 4)), X(S(1, 2, 5, 4)), X(S(1, 2, 5, 4)), END}, TERN_E_INVALID, "softcap -1", 0},
     {"softmax_cross_entropy", NULL, {X(S(4, 3)), T(TERN_I64, S(5)), END}, TERN_E_SHAPE, "logits [4,3] and labels [5]", 0},
     {"softmax_cross_entropy", NULL, {X(S(4, 3)), X(S(4)), END}, TERN_E_DTYPE, "f32", 0},
     {"mse", NULL, {X(S(2)), X(S(3)), END}, TERN_E_SHAPE, "input 0 is [2] but input 1 is [3]", 0},

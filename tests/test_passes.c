@@ -391,9 +391,105 @@ static void passes_are_switched_off_by_name(void **state)
     assert_string_equal(out->nodes[0]->op->name, "reshape"); /* nothing could run a flatten */
     tern_graph_destroy(out);
     assert_fails(tern__passes_run(g, "dce,simplfy", 0, &out), TERN_E_NOT_FOUND,
-                 "no pass is called \"simplfy\"; there are qdq, integer, expand, widen, simplify, fold, cse, bnfold, dce, layout, fuse, and \"all\"");
+                 "no pass is called \"simplfy\"; there are qdq, integer, attention, expand, widen, simplify, fold, cse, bnfold, dce, layout, fuse, and \"all\"");
     assert_true(tern__pass_disabled("layout,fuse", "fuse") && !tern__pass_disabled("layout,fuse", "fus") && !tern__pass_disabled(NULL, "fuse"));
     tern_graph_destroy(g);
+}
+
+/* --- attention --- */
+
+/* What a test of the pass varies about softmax(x y) z; each field's 0 is the plainest. */
+typedef struct score_chain {
+    bool folded;      /* batch and heads are one dimension in the products and the softmax */
+    bool key_rows;    /* the keys' transposition is the product's own */
+    bool divided;     /* the scale is a division */
+    bool joined;      /* heads side by side in the end */
+    int masks;        /* 1: added, 2: where with -inf, 3: both, 4: where with a number, 5: added to the folded scores */
+    bool kept;        /* the probabilities are a result too */
+    bool scaled_last; /* the mask is scaled too */
+} score_chain;
+
+static tern_value scores_of(tern_graph *g, const score_chain *c, tern_value q, tern_value k)
+{
+    static const int turned[] = {0, 1, 3, 2}, turned3[] = {0, 2, 1};
+    if (!c->key_rows)
+        k = tern__transpose(g, k, c->folded ? turned3 : turned);
+    tern_value s = tern_graph_op2(g, "matmul", q, k, TERN_ATTRS(TERN_INT("trans_b", c->key_rows)));
+    if (!c->scaled_last)
+        s = c->divided ? tern__div(g, s, tern__like(g, s, 2)) : tern__mul_scalar(g, s, 0.5);
+    if (c->folded && c->masks && c->masks != 5)
+        s = tern__reshape(g, s, SHAPE(2, 3, 5, 7));
+    if (c->masks == 2 || c->masks == 3)
+        s = tern__where(g, tern__compare(g, "greater", random_constant(g, TERN_F32, SHAPE(5, 7), 8), -1), s, tern__like(g, s, -INFINITY));
+    if (c->masks == 4)
+        s = tern__where(g, tern__compare(g, "greater", random_constant(g, TERN_F32, SHAPE(2, 1, 1, 7), 8), 0.5), tern__like(g, s, -3), s);
+    if (c->masks == 1 || c->masks == 3)
+        s = tern__add(g, random_constant(g, TERN_F32, SHAPE(2, 1, 1, 7), 9), s);
+    if (c->masks == 5)
+        s = tern__add(g, s, random_constant(g, TERN_F32, SHAPE(6, 1, 7), 9));
+    if (c->scaled_last)
+        s = tern__mul_scalar(g, s, 0.5);
+    return c->folded && c->masks && c->masks != 5 ? tern__reshape(g, s, SHAPE(6, 5, 7)) : s;
+}
+
+static tern_graph *chain_of(const score_chain *c)
+{
+    static const int perm[] = {0, 2, 1, 3};
+    tern_graph *g = new_graph();
+    tern_value q = input(g, "q", SHAPE(2, 3, 5, 4)), k = input(g, "k", SHAPE(2, 3, 7, 4)), v = input(g, "v", SHAPE(2, 3, 7, 6));
+    if (c->folded) {
+        q = tern__reshape(g, q, SHAPE(6, 5, 4));
+        k = tern__reshape(g, k, SHAPE(6, 7, 4));
+        v = tern__reshape(g, v, SHAPE(6, 7, 6));
+    }
+    tern_value p = tern_graph_op1(g, "softmax", scores_of(g, c, q, k), TERN_ATTRS(TERN_INT("axis", -1)));
+    tern_value y = tern_graph_op2(g, "matmul", p, v, NULL);
+    if (c->joined)
+        y = tern__reshape(g, tern__transpose(g, tern__reshape(g, y, SHAPE(2, 3, 5, 6)), perm), SHAPE(2, 5, 18));
+    tern_graph_output(g, "y", y);
+    if (c->kept)
+        tern_graph_output(g, "p", p);
+    assert_ok(tern_graph_check(g));
+    return g;
+}
+
+static int count_nodes(const tern_graph *g, const char *op)
+{
+    int n = 0;
+    for (int i = 0; i < g->n_nodes; i++)
+        n += strcmp(g->nodes[i]->op->name, op) == 0;
+    return n;
+}
+
+static void assert_attention(const score_chain *c, int want)
+{
+    tern_graph *g = chain_of(c), *made = NULL, *out = NULL;
+    assert_ok(tern__pass_attention.run(g, &made));
+    assert_ok(tern__graph_verify(made));
+    assert_ok(tern__pass_dce.run(made, &out));
+    assert_int_equal(count_nodes(out, "attention"), want);
+    assert_int_equal(count_nodes(out, "matmul"), want ? 0 : 2);
+    assert_int_equal(count_nodes(out, "softmax"), want ? 0 : 1);
+    if (c->joined && c->key_rows)
+        assert_int_equal(count_nodes(out, "transpose"), 0);
+    assert_same_results(g, out, 1e-5);
+    tern_graph_destroy(out);
+    tern_graph_destroy(made);
+    tern_graph_destroy(g);
+}
+
+static void attention_is_found(void **state)
+{
+    (void)state;
+    static const score_chain found[] = {
+        {.divided = false}, {.key_rows = true, .divided = true}, {.masks = 1}, {.masks = 2, .joined = true}, {.masks = 3}, {.masks = 4, .key_rows = true},
+        {.folded = true}, {.folded = true, .masks = 1, .joined = true}, {.folded = true, .masks = 3, .key_rows = true}, {.folded = true, .masks = 5},
+        {.joined = true, .key_rows = true}};
+    static const score_chain left[] = {{.kept = true}, {.scaled_last = true, .masks = 1}};
+    for (int i = 0; i < TERN_COUNT(found); i++)
+        assert_attention(&found[i], 1);
+    for (int i = 0; i < TERN_COUNT(left); i++)
+        assert_attention(&left[i], 0);
 }
 
 /* --- Random graphs --- */
@@ -501,6 +597,7 @@ int main(void)
         cmocka_unit_test(dce_drops_the_unused),
         cmocka_unit_test(bnfold_folds_scales_and_shifts),
         cmocka_unit_test(bnfold_needs_a_single_reader),
+        cmocka_unit_test(attention_is_found),
         cmocka_unit_test(widen_follows_convolutions),
         cmocka_unit_test(passes_are_switched_off_by_name),
         cmocka_unit_test(no_pass_changes_results),

@@ -29,6 +29,17 @@ TERN_API tern_value tern_nn_relu(tern_nn *nn, tern_value x);
 TERN_API tern_value tern_nn_flatten(tern_nn *nn, tern_value x); /* [N, ...] -> [N, C] */
 /* Zeroes each element with probability p and scales the rest by 1/(1-p). Reads the variable "train/step" so that each run draws anew. */
 TERN_API tern_value tern_nn_dropout(tern_nn *nn, const char *name, tern_value x, double p, bool training);
+/* Attention of every head: softmax(scale q k^T + mask) v, without a matrix of scores in memory where a kernel takes the element type (f32, f16, bf16).
+ *   q [B, H, Sq, D]   k [B, Hk, Sk, D]   v [B, Hk, Sk, Dv], Hk dividing H: heads of q share those of k and v in order
+ *   mask: TERN_NONE, floats of q's type that are added to the scores, or bool (false: not seen); broadcasts to [B, H, Sq, Sk]
+ * The result is [B, H, Sq, Dv], or [B, Sq, H * Dv] if joined. A query that sees no key gives 0. Gradients make the probabilities again, in memory.
+ * options may be NULL; its zero fields: scale 1 / sqrt(D), scores unlimited, no causal mask. */
+typedef struct tern_attention {
+    double scale, softcap; /* softcap c > 0: scores s become c tanh(s / c) before the mask */
+    bool causal, joined;   /* causal: query i sees keys up to i + offset */
+    int64_t offset;        /* keys before the first query, as in a cache: Sk - Sq */
+} tern_attention;
+TERN_API tern_value tern_nn_attention(tern_nn *nn, tern_value q, tern_value k, tern_value v, tern_value mask, const tern_attention *options);
 /* Mean cross-entropy of logits [N, C] against labels [N] of i64, i32 or u8. */
 TERN_API tern_value tern_nn_cross_entropy(tern_nn *nn, tern_value logits, tern_value labels);
 

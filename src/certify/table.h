@@ -185,3 +185,14 @@
 {"roi_align", ":1,17,7,5 <9:3,4 i32<1:3", "height=4 width=4 half_pixel=1 max=1", 0},
 {"max_roi_pool", ":4,3,9,11 <4#:6,5", "height=2 width=3 scale=2.5", 0},
 {"max_roi_pool", ":2,5,6,6 <6:5,5", "height=3 width=3", 0},
+
+/* Attention: extents that straddle tiles, one query, heads that share keys, every kind of mask, rows that see nothing. */
+{"attention", ":1,2,5,4 :1,2,7,4 :1,2,7,4", "", 0},
+{"attention", ":2,3,33,17 :2,3,65,17 :2,3,65,5", "scale=0.25", 0},
+{"attention", ":1,4,40,16 :1,2,97,16 :1,2,97,33 :40,97", "softcap=2.5 joined=1", 0},
+{"attention", ":2,6,3,8 :2,2,35,8 :2,2,35,16 bool:2,1,1,35", "causal=1 offset=20", 0},
+{"attention", ":1,2,19,8 :1,2,13,8 :1,2,13,8 bool:2,19,13", "causal=1 offset=-4 joined=1", 0},
+{"attention", ":1,8,1,64 :1,2,130,64 :1,2,130,64 +:1,8,1,1", "", 0},
+{"attention", ":1,2,70,32 :1,2,70,32 :1,2,70,32 bool:70,1", "below=-3", 0},
+{"attention", ":1,1,4,3 :1,1,6,3 :1,1,6,2 bool:4,6", "causal=1 offset=-3 strict=1", 0},
+{"attention", ":1,1,17,300 :1,1,20,300 :1,1,20,130 :", "", 0},

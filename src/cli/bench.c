@@ -77,7 +77,7 @@ static int read_problems(job *j, int argc, char **argv)
         } else if (kind) {
             code = add_problem(j, kind, argv[i]);
         } else {
-            code = cli_misuse("bench", "\"%.80s\" is neither a kind of problem (conv, gemm, matmul, eltwise, reduce, pool, norm, softmax) nor a model "
+            code = cli_misuse("bench", "\"%.80s\" is neither a kind of problem (conv, gemm, matmul, eltwise, reduce, pool, norm, softmax, attention) nor a model "
                               "(.onnx, .tern)", argv[i]);
         }
     }
@@ -315,6 +315,8 @@ static const char about[] =
     "eltwise[:OP]  shapes of the operands, such as eltwise:add 16x64x56x56:64x1x1 (default relu).\n"
     "reduce[:sum|mean|prod|max|min|l1|l2]  from one shape to another, such as 512x1024:512x1, or over the last axis.\n"
     "norm[:layer|rms|batch|instance|groupN], softmax[:AXIS]  a shape; over the last axis if AXIS is left out.\n"
+    "attention[:causal]  queries, keys and values as batch x heads x length x head size, such as 1x12x128x64:1x12x512x64; keys are like queries, values like "
+    "keys where they are left out.\n"
     "MODEL  a .tern or .onnx file, as one graph. One that has none, because branches or shapes depend on data, is timed from host tensors to host "
     "tensors, and nothing of it is counted.\n\n"
     "What is timed: runs of a session made for the one problem, weights packed and operands in device memory before, results left there. After a run "

@@ -7,7 +7,8 @@
 /* --- bench_problem.c: what the shape strings mean; touches no device --- */
 
 typedef enum bench_kind {
-    BENCH_CONV, BENCH_GEMM, BENCH_MATMUL, BENCH_ELTWISE, BENCH_REDUCE, BENCH_POOL, BENCH_NORM, BENCH_SOFTMAX, BENCH_MODEL, BENCH_N_KINDS
+    BENCH_CONV, BENCH_GEMM, BENCH_MATMUL, BENCH_ELTWISE, BENCH_REDUCE, BENCH_POOL, BENCH_NORM, BENCH_SOFTMAX, BENCH_ATTENTION,
+    BENCH_MODEL, BENCH_N_KINDS
 } bench_kind;
 
 /* Spatial axes are depth, height, width; a problem of n_dims uses the last n_dims of them, the others are 1. */

@@ -153,6 +153,14 @@ static tern_value norm(builder *b, const bench_problem *p)
     return tern_graph_add(b->g, "batch_norm_infer", in, 5, NULL);
 }
 
+static tern_value attention(builder *b, const bench_problem *p)
+{
+    tern_value in[3];
+    for (int i = 0; i < 3; i++)
+        in[i] = input(b, &p->shape[i]);
+    return tern_graph_op3(b->g, "attention", in[0], in[1], in[2], TERN_ATTRS(TERN_INT("causal", !strcmp(p->op, "causal"))));
+}
+
 static tern_value build(builder *b, const bench_problem *p)
 {
     switch (p->kind) {
@@ -163,6 +171,7 @@ static tern_value build(builder *b, const bench_problem *p)
     case BENCH_REDUCE: return reduce(b, p);
     case BENCH_NORM: return norm(b, p);
     case BENCH_SOFTMAX: return tern_graph_op1(b->g, "softmax", input(b, &p->shape[0]), TERN_ATTRS(TERN_INT("axis", p->number)));
+    case BENCH_ATTENTION: return attention(b, p);
     case BENCH_MODEL: case BENCH_N_KINDS: break;
     }
     return TERN_NONE;

@@ -32,6 +32,7 @@ static const struct {
     [BENCH_POOL] = {"pool", "|max|avg_np|avg_p|"},
     [BENCH_NORM] = {"norm", "|layer|rms|batch|instance|group|"},
     [BENCH_SOFTMAX] = {"softmax", NULL}, /* an axis */
+    [BENCH_ATTENTION] = {"attention", "|causal|"},
     [BENCH_MODEL] = {"model", NULL},
 };
 
@@ -278,7 +279,7 @@ static bool parse_shape(const char **s, tern_shape *to, char *why, size_t size)
 /* 16x64x56x56, several with colons between. */
 static bool parse_shapes(const char *shape, bench_problem *p, char *why, size_t size)
 {
-    const int most = p->kind == BENCH_ELTWISE ? 3 : p->kind == BENCH_REDUCE ? 2 : 1;
+    const int most = p->kind == BENCH_ELTWISE || p->kind == BENCH_ATTENTION ? 3 : p->kind == BENCH_REDUCE ? 2 : 1;
     for (const char *s = shape;; s++) {
         if (p->n_shapes == most)
             return fail(why, size, "more than %d shape%s", most, most > 1 ? "s" : "");
@@ -352,6 +353,9 @@ static bool check_shapes(bench_problem *p, char *why, size_t size)
     const tern_shape *x = &p->shape[0];
     if (p->kind == BENCH_REDUCE)
         return check_reduce(p, why, size);
+    if (p->kind == BENCH_ATTENTION) /* keys are as many as queries where nothing is said of them, values like keys */
+        for (; p->n_shapes < 3; p->n_shapes++)
+            p->shape[p->n_shapes] = p->shape[p->n_shapes - 1];
     if (p->kind == BENCH_SOFTMAX && p->number >= x->rank)
         return fail(why, size, "softmax has no axis %lld of %d", (long long)p->number, x->rank);
     bool channels = p->kind == BENCH_NORM && strcmp(p->op, "layer") && strcmp(p->op, "rms");
@@ -511,6 +515,10 @@ const bench_default *bench_defaults(int *n)
         {"norm:layer", "4096x1024"},
         {"norm:batch", "16x64x112x112"},
         {"softmax", "4096x1024"},
+        {"attention", "1x12x128x64"},
+        {"attention", "1x12x512x64"},
+        {"attention:causal", "1x12x1024x64"},
+        {"attention", "1x32x1x128:1x8x2048x128"},
     };
     *n = (int)(sizeof all / sizeof *all);
     return all;

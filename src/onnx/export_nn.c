@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "onnx/export.h"
-#include "ops/common.h"
+#include "ops/attention.h"
 #include "ops/pool.h"
 
 #define F TERN__E_F
@@ -261,6 +261,7 @@ const tern__export_form tern__export_nn_forms[] = {
     {TERN__FORM("batch_norm_infer", "BatchNormalization", FD, 0), .needs = needs_batch_norm, .attrs = {"epsilon"}},
     {TERN__FORM("instance_norm", "InstanceNormalization", F, D), .needs = needs_instance_norm, .attrs = {"epsilon"}},
     {TERN__FORM("layer_norm", "LayerNormalization", F, 0), .needs = needs_layer_norm, .attrs = {"axis", "epsilon"}},
+    {.op = "attention", .instead = tern__attention_expand},
     {TERN__FORM("det", "Det", F, D)},
     {TERN__FORM("roi_align", "RoiAlign", FD, 0), .emit = emit_roi_align},
     {TERN__FORM("max_roi_pool", "MaxRoiPool", F, D), .emit = emit_max_roi_pool},

@@ -13,6 +13,9 @@ typedef struct attention {
     int64_t batch, q_heads, kv_heads, sq, sk, d, dv;
     double scale, softcap;
     tern_dtype precision;      /* of the softmax */
+    bool causal, joined;       /* query i sees keys up to i + offset; the result is [B, Sq, Hq * Dv] */
+    bool wants_scores;         /* so they have to be in memory */
+    int64_t offset;
     tern_value bias;           /* added to the scores, broadcast to [B, Hq, Sq, Sk]; TERN_NONE: nothing is masked */
     tern_value scores[4];      /* raw, after softcap, with the bias, probabilities */
 } attention;
@@ -57,10 +60,15 @@ static tern_value masked_softmax(tern_graph *g, tern_value x)
     return tern__cast(g, tern__div(g, e, sum), t);
 }
 
-/* Queries that share a head of k and v lie behind one another: one product serves them all. */
-static tern_value attend(attention *a)
+static void add_causal(attention *a, tern_value offset, double below);
+
+/* Op by op, where the scores are wanted too or there is no op for it. Queries that share a head of k and v lie behind one another: one product
+ * serves them all. */
+static tern_value attend_apart(attention *a)
 {
     tern_graph *g = a->g;
+    if (a->causal)
+        add_causal(a, tern_graph_scalar(g, TERN_I64, (double)a->offset), -INFINITY);
     const tern_dtype t = tern__dtype_of(g, a->q);
     const bool narrow = t == TERN_F16 || t == TERN_BF16; /* scaled before, so that the products stay in range */
     const tern_shape grouped = shape4(a->batch, a->kv_heads, a->q_heads / a->kv_heads * a->sq, a->d);
@@ -79,8 +87,18 @@ static tern_value attend(attention *a)
     s = tern__cast(g, s, a->precision);
     s = a->bias != TERN_NONE ? masked_softmax(g, s) : tern_graph_op1(g, "softmax", s, TERN_ATTRS(TERN_INT("axis", -1)));
     a->scores[3] = tern__cast(g, s, t);
-    tern_value y = tern_graph_op2(g, "matmul", tern__reshape(g, a->scores[3], &wide), a->v, NULL);
-    return tern__reshape(g, y, &result);
+    tern_value y = tern__reshape(g, tern_graph_op2(g, "matmul", tern__reshape(g, a->scores[3], &wide), a->v, NULL), &result);
+    return a->joined ? join_heads(g, y, a->batch, a->sq, a->q_heads * a->dv) : y;
+}
+
+static tern_value attend(attention *a)
+{
+    const bool wider = a->precision == TERN_F64 && tern__dtype_of(a->g, a->q) != TERN_F64;
+    if (a->wants_scores || wider || a->sk == 0 || a->scale == 0)
+        return attend_apart(a);
+    const tern_value in[4] = {a->q, a->k, a->v, a->bias};
+    return tern_graph_add(a->g, "attention", in, 4, TERN_ATTRS(TERN_FLOAT("scale", a->scale), TERN_FLOAT("softcap", TERN_MAX(a->softcap, 0)),
+                                                               TERN_INT("causal", a->causal), TERN_INT("offset", a->offset), TERN_INT("joined", a->joined)));
 }
 
 /* --- Masks --- */
@@ -201,11 +219,11 @@ static tern_status read_masks(tern__onnx_node *n, attention *a)
         add_bias(a, m->dtype == TERN_BOOL ? bias_where(g, mask, t, -INFINITY) : tern__cast(g, mask, t));
     }
     if (tern__onnx_attr_int(n, "is_causal", 0)) {
-        tern_value offset = tern_graph_scalar(g, TERN_I64, tern__onnx_has(n, PAST_K) ? (double)tern__onnx_shape(n, PAST_K)->dim[2] : 0);
         const tern_shape s = shape4(a->batch, 1, 1, 1);
-        if (lengths != TERN_NONE && !tern__onnx_has(n, PAST_K))
-            offset = tern__add_scalar(g, tern__reshape(g, tern__cast(g, lengths, TERN_I64), &s), -(double)a->sq);
-        add_causal(a, offset, -INFINITY);
+        a->causal = lengths == TERN_NONE || tern__onnx_has(n, PAST_K);
+        a->offset = tern__onnx_has(n, PAST_K) ? tern__onnx_shape(n, PAST_K)->dim[2] : 0;
+        if (!a->causal)
+            add_causal(a, tern__add_scalar(g, tern__reshape(g, tern__cast(g, lengths, TERN_I64), &s), -(double)a->sq), -INFINITY);
     }
     if (lengths != TERN_NONE)
         add_bias(a, bias_where(g, within_lengths(a, lengths), t, -INFINITY));
@@ -242,12 +260,13 @@ tern_status tern__onnx_attention(tern__onnx_node *n)
     const int64_t mode = tern__onnx_attr_int(n, "qk_matmul_output_mode", 0);
     if (mode < 0 || mode > 3)
         return tern__onnx_fail(n, TERN_E_INVALID, "qk_matmul_output_mode %" PRId64, mode);
+    a.joined = tern__onnx_rank(n, Q) == 3;
+    a.wants_scores = tern__onnx_wants(n, 3);
     tern_value y = attend(&a);
-    if (tern__onnx_rank(n, Q) == 3)
-        y = join_heads(n->g, y, a.batch, a.sq, a.q_heads * a.dv);
     tern__onnx_set(n, 1, a.k);
     tern__onnx_set(n, 2, a.v);
-    tern__onnx_set(n, 3, a.scores[mode]);
+    if (a.wants_scores)
+        tern__onnx_set(n, 3, a.scores[mode]);
     return tern__onnx_done(n, 0, y);
 }
 
@@ -325,7 +344,7 @@ static tern_status ms_masks(tern__onnx_node *n, attention *a)
         add_bias(a, bias_where(g, mask, t, below));
     }
     if (tern__onnx_attr_int(n, "unidirectional", 0))
-        add_causal(a, tern_graph_scalar(g, TERN_I64, (double)(a->sk - a->sq)), -INFINITY);
+        a->causal = true, a->offset = a->sk - a->sq;
     if (tern__onnx_has(n, MS_SCORE_BIAS))
         add_bias(a, tern__onnx_in(n, MS_SCORE_BIAS));
     return tern_graph_check(g);
@@ -356,7 +375,8 @@ tern_status tern__onnx_ms_attention(tern__onnx_node *n)
     a.precision = tern__onnx_type(n, MS_X)->dtype;
     const double scale = tern__onnx_attr_float(n, "scale", 0);
     a.scale = scale ? scale : 1 / sqrt((double)a.d);
-    return tern__onnx_done(n, 0, join_heads(n->g, attend(&a), a.batch, a.sq, size[2]));
+    a.joined = true;
+    return tern__onnx_done(n, 0, attend(&a));
 }
 
 /* --- Rotary embeddings --- */

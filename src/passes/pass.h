@@ -10,8 +10,8 @@ typedef struct tern__pass {
     tern_status (*run)(const tern_graph *in, tern_graph **out); /* NULL: done while compiling, where the device is known */
 } tern__pass;
 
-extern const tern__pass tern__pass_qdq, tern__pass_integer, tern__pass_expand, tern__pass_widen, tern__pass_fold, tern__pass_simplify, tern__pass_cse, tern__pass_bnfold,
-    tern__pass_dce;
+extern const tern__pass tern__pass_qdq, tern__pass_integer, tern__pass_attention, tern__pass_expand, tern__pass_widen, tern__pass_fold, tern__pass_simplify,
+    tern__pass_cse, tern__pass_bnfold, tern__pass_dce;
 
 /* Every pass once, in the order in which each first runs; *n of them. */
 const tern__pass *const *tern__pass_list(int *n);

@@ -10,16 +10,17 @@
 static const tern__pass layout = {.name = "layout", .doc = "chooses blocked layouts for the ops that want them"};
 static const tern__pass fuse = {.name = "fuse", .doc = "joins ops into groups that keep intermediate results out of memory"};
 
-/* Integers are looked for in the words that quantised models use, so before expanding, which comes first of all others, since they look for primitives. One round of simplifying exposes equal values and new constants,
- * so there is a second; what batch-norm folding leaves to compute on constants is folded once more. */
+/* Integers are looked for in the words that quantised models use and attention by its softmax, so before expanding, which comes first of all others,
+ * since they look for primitives. One round of simplifying exposes equal values and new constants, so there is a second; what batch-norm folding
+ * leaves to compute on constants is folded once more. */
 static const tern__pass *const order[] = {
-    &tern__pass_qdq, &tern__pass_integer, &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse,
-    &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse, &tern__pass_bnfold, &tern__pass_fold, &tern__pass_dce,
+    &tern__pass_qdq,  &tern__pass_integer, &tern__pass_attention, &tern__pass_expand, &tern__pass_widen,  &tern__pass_simplify, &tern__pass_fold,
+    &tern__pass_cse,  &tern__pass_simplify, &tern__pass_fold,     &tern__pass_cse,    &tern__pass_bnfold, &tern__pass_fold,     &tern__pass_dce,
 };
 
 static const tern__pass *const list[] = {
-    &tern__pass_qdq, &tern__pass_integer, &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold, &tern__pass_cse, &tern__pass_bnfold,
-    &tern__pass_dce, &layout, &fuse,
+    &tern__pass_qdq,  &tern__pass_integer, &tern__pass_attention, &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold,
+    &tern__pass_cse,  &tern__pass_bnfold,  &tern__pass_dce,       &layout,            &fuse,
 };
 
 const tern__pass *const *tern__pass_list(int *n)

@@ -148,6 +148,19 @@ tern_value tern_nn_dropout(tern_nn *nn, const char *name, tern_value x, double p
     return tern_graph_op2(nn->g, "dropout", x, step, TERN_ATTRS(TERN_FLOAT("p", p), TERN_INT("seed", (int64_t)(d.lo >> 1))));
 }
 
+tern_value tern_nn_attention(tern_nn *nn, tern_value q, tern_value k, tern_value v, tern_value mask, const tern_attention *options)
+{
+    static const tern_attention usual;
+    if (!usable(nn, "attention", q, 4) || !usable(nn, "attention", k, 4) || !usable(nn, "attention", v, 4))
+        return TERN_NONE;
+    if (!options)
+        options = &usual;
+    const tern_value in[4] = {q, k, v, mask};
+    return tern_graph_add(nn->g, "attention", in, 4,
+                          TERN_ATTRS(TERN_FLOAT("scale", options->scale), TERN_FLOAT("softcap", options->softcap), TERN_INT("causal", options->causal),
+                                     TERN_INT("offset", options->offset), TERN_INT("joined", options->joined)));
+}
+
 tern_value tern_nn_cross_entropy(tern_nn *nn, tern_value logits, tern_value labels)
 {
     if (!usable(nn, "cross_entropy", logits, 2) || !usable(nn, "cross_entropy", labels, 1))

@@ -1,0 +1,81 @@
+/* What both kernels of attention are told: the mask's coordinates, sizes, numbers. */
+#include "ops/impl_attention.h"
+
+#include <math.h>
+#include <stdio.h>
+
+void tern__attention_of(const tern__lower *l, const tern__node *n, tern__attention *a)
+{
+    tern__attention_read(n, &tern__lower_type(l, n->in[0])->shape, &tern__lower_type(l, n->in[1])->shape, &tern__lower_type(l, n->in[2])->shape, a);
+}
+
+void tern__attention_load(tern__kern *k, const char *name, tern_value v, int multiple, unsigned widths)
+{
+    const tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1}, {.dims = 1}, {.dims = 1, .multiple_of = multiple}, {0}};
+    tern__kern_load(k, name, v, axes, 3, widths);
+}
+
+/* A number as OpenCL C spells it. */
+static void define_float(tern__kern *k, const char *name, double x)
+{
+    const double in_range = isnan(x) || isinf(x) ? x : fmin(fmax(x, -(double)__FLT_MAX__), (double)__FLT_MAX__);
+    if (isnan(x))
+        tern__kern_define(k, name, "NAN");
+    else if (isinf(x))
+        tern__kern_define(k, name, x < 0 ? "(-INFINITY)" : "INFINITY");
+    else
+        tern__kern_define(k, name, "(%.9ef)", in_range);
+}
+
+void tern__attention_mask(tern__kern *k, const tern__lower *l, const tern__node *n, int multiple, unsigned widths)
+{
+    static const char *const names[] = {"b", "h", "i", "j"};
+    tern__hook_axis axes[5] = {{0}};
+    char index[TERN__ATT_INDEX_TEXT] = "";
+    size_t len = 0;
+    if (!tern__has_input(n, 3)) {
+        tern__cpu_define(k, "MASK", 0);
+        return;
+    }
+    const tern__type *t = tern__lower_type(l, n->in[3]);
+    const int rank = t->shape.rank;
+    const bool wide = rank > 0 && t->shape.dim[rank - 1] > 1;
+    for (int i = 0; i < rank; i++) {
+        axes[i].dims = 1;
+        len += (size_t)snprintf(index + len, sizeof index - len, "%s%s", i ? ", " : "", t->shape.dim[i] > 1 ? names[4 - rank + i] : "0u");
+    }
+    if (wide)
+        axes[rank - 1].multiple_of = multiple;
+    tern__cpu_define(k, "MASK", t->dtype == TERN_BOOL ? 2 : 1);
+    tern__cpu_define(k, "MASK_WIDE", wide);
+    define_float(k, "BELOW", tern__attr_float(n, TERN__ATT_BELOW));
+    tern__kern_define(k, "MASK_INDEX", "%s", index);
+    tern__kern_load(k, "LOAD_MASK", n->in[3], axes, wide ? rank - 1 : -1, wide ? widths : 1u);
+}
+
+void tern__attention_define(tern__kern *k, const tern__attention *a)
+{
+    tern__kern_size(k, "SQ", a->sq);
+    tern__kern_size(k, "SK", a->sk);
+    tern__cpu_define(k, "D", a->d);
+    tern__cpu_define(k, "DV", a->dv);
+    tern__cpu_define(k, "GROUP", a->group);
+    tern__cpu_define(k, "CAUSAL", a->causal);
+    if (a->causal)
+        tern__cpu_define(k, "OFFSET", a->offset);
+    tern__cpu_define(k, "HAS_SOFTCAP", a->softcap > 0);
+    define_float(k, "SCALE", a->scale);
+    define_float(k, "SOFTCAP", a->softcap);
+    define_float(k, "EMPTY", a->strict ? NAN : 0);
+}
+
+void tern__attention_store(tern__kern *k, const tern__attention *a, tern_value y, int multiple, unsigned widths)
+{
+    const tern__hook_axis joined[4] = {{.dims = 1}, {.dims = 1}, {.dims = 1, .multiple_of = a->dv % TERN_MAX(multiple, 1) ? 1 : multiple}, {0}};
+    const tern__hook_axis apart[5] = {{.dims = 1}, {.dims = 1}, {.dims = 1}, {.dims = 1, .multiple_of = multiple}, {0}};
+    if (a->joined)
+        tern__kern_define(k, "STORE_INDEX", "b, i, h * DV + d");
+    else
+        tern__kern_define(k, "STORE_INDEX", "b, h, i, d");
+    tern__kern_store(k, "STORE", y, a->joined ? joined : apart, a->joined ? 2 : 3, widths);
+}

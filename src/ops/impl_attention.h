@@ -1,0 +1,21 @@
+/* What both kernels of attention are told: the mask's coordinates, sizes, numbers. */
+#ifndef TERN_OPS_IMPL_ATTENTION_H
+#define TERN_OPS_IMPL_ATTENTION_H
+
+#include "ops/attention.h"
+#include "ops/impl_cpu.h"
+
+enum { TERN__ATT_INDEX_TEXT = 64 };
+
+/* The node's sizes and attributes, of operands in memory. */
+void tern__attention_of(const tern__lower *l, const tern__node *n, tern__attention *a);
+/* Operand i of q, k, v: an axis for each dimension; neighbours along d in vectors of widths. */
+void tern__attention_load(tern__kern *k, const char *name, tern_value v, int multiple, unsigned widths);
+/* MASK, MASK_INDEX, MASK_WIDE, BELOW and LOAD_MASK, where there is a mask; `multiple`: what j is a multiple of for a vector. */
+void tern__attention_mask(tern__kern *k, const tern__lower *l, const tern__node *n, int multiple, unsigned widths);
+/* Everything about scores and the result that is not a size of tiles. */
+void tern__attention_define(tern__kern *k, const tern__attention *a);
+/* STORE and STORE_INDEX. */
+void tern__attention_store(tern__kern *k, const tern__attention *a, tern_value y, int multiple, unsigned widths);
+
+#endif
