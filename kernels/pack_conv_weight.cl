@@ -1,5 +1,5 @@
 /* Rearranges a convolution's weights for conv_cpu.cl.
- *   w:  [OC, IC, KH, KW] as the graph has them; f32, f16 or bf16
+ *   w:  [OC, IC, KH, KW] as the graph has them; f32, f16, bf16, i8 or u8
  *   wp: [O/NR rounded up][C/IB][KH][KW][IB][NR] f32, zero past the last channel
  * FLIP 0: O = OC, C = IC. FLIP 1 (gradient by the input): O = IC, C = OC, and the taps run backwards.
  * ND-range: (O/NR rounded up, C), work-groups of one item.
@@ -12,12 +12,12 @@
 #define C 64
 #define TAPS 9 /* KH*KW */
 #define FLIP 0
-#define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
+#define SRC 0 /* 0: f32, 1: f16, 2: bf16, 3: i8, 4: u8 */
 #define ANY_ADDRESS 0 /* 1: w lies at any address */
 #define SIZE_PARAMS /* NR, IB, O, C and TAPS may be parameters */
 #endif
 
-#if ANY_ADDRESS
+#if ANY_ADDRESS && SRC < 3
 #define SRC_T uchar
 #if SRC == 0
 #define LOAD(i, p) LB_f32_1(p, i)
@@ -32,9 +32,16 @@
 #elif SRC == 1
 #define SRC_T half
 #define LOAD(i, p) vload_half(i, p)
-#else
+#elif SRC == 2
 #define SRC_T ushort
 #define LOAD(i, p) as_float((uint)(p)[i] << 16)
+#else
+#if SRC == 3
+#define SRC_T char
+#else
+#define SRC_T uchar
+#endif
+#define LOAD(i, p) ((float)(p)[i])
 #endif
 #if FLIP
 #define AT(o, c, t) (((size_t)(c) * O + (o)) * TAPS + (TAPS - 1 - (t)))

@@ -197,6 +197,26 @@ static void extremes_are_exact(void **state)
     check_layers(layers, TERN_COUNT(layers), true);
 }
 
+/* A group for each channel: of a vector's width, plain, with a rest, and with the weights' zero point away from 0. */
+static void depthwise_is_exact(void **state)
+{
+    (void)state;
+    static const struct layer layers[] = {
+        {2, 32, 32, 9, 13, 3, 3, 1, 1, 1, 1, 1, 1, 32, U, I, RANDOM, false, false}, {1, 24, 24, 12, 12, 5, 5, 2, 1, 2, 2, 2, 2, 24, I, I, RANDOM, true, false},
+        {1, 19, 19, 8, 7, 3, 3, 2, 1, 0, 1, 1, 0, 19, U, U, RANDOM, false, true},   {1, 16, 16, 20, 21, 16, 16, 1, 1, 0, 0, 0, 0, 16, U, U, MOST, MOST, LEAST, LEAST, false, false},
+    };
+    tern_graph *g = new_graph();
+    for (int i = 0; i < TERN_COUNT(layers); i++)
+        add_layer(g, &layers[i], i);
+    tern__array *arrays = tern__alloc_array(TERN_COUNT(layers), sizeof *arrays);
+    for (int i = 0; i < TERN_COUNT(layers); i++)
+        arrays[i] = filled(layers[i].xt, tern__shape_of(g, g->inputs[i]), 11 + (uint64_t)i, layers[i].x);
+    assert_ok(tern_graph_check(g));
+    compare(cpu, g, "conv_integer=cpu_depthwise", arrays);
+    free_inputs(g, arrays);
+    tern_graph_destroy(g);
+}
+
 /* Groups, and weights that do not fit in i8 less their zero points, are for the kernel that takes all. */
 static void the_rest_is_exact(void **state)
 {
@@ -439,7 +459,7 @@ static void double_conversions_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolutions_are_exact), cmocka_unit_test(extremes_are_exact), cmocka_unit_test(the_rest_is_exact),
+        cmocka_unit_test(convolutions_are_exact), cmocka_unit_test(extremes_are_exact), cmocka_unit_test(depthwise_is_exact),     cmocka_unit_test(the_rest_is_exact),
         cmocka_unit_test(products_are_exact),     cmocka_unit_test(weights_may_change), cmocka_unit_test(says_why_not),
         cmocka_unit_test(finds_convolutions),     cmocka_unit_test(finds_products),
         cmocka_unit_test(dequantised_models_run_in_integers), cmocka_unit_test(double_conversions_go),

@@ -1,4 +1,4 @@
-/* conv and, at stride 1, conv_grad_input with a group for each channel, on CPU devices (kernels/conv_depthwise_cpu.cl). */
+/* conv, conv_integer and, at stride 1, conv_grad_input with a group for each channel, on CPU devices (kernels/conv_depthwise_cpu.cl). */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -6,11 +6,12 @@
 
 enum {
     ITEM_TAPS = 4096,    /* vectors times taps that are worth a work-item of their own */
+    MAX_BYTE_TAPS = 256, /* products of bytes whose sum f32 is sure to hold: 256 * 255 * 255 < 2^24 */
     GROUPS_PER_UNIT = 4, /* work-groups for each compute unit, at least, where they can be had */
 };
 
 struct depthwise {
-    tern_value x, w, y;
+    tern_value x, w, y, zero;    /* zero: x's zero point, of conv_integer */
     bool flip;                   /* gradient by the input: taps backwards */
     bool flat;                   /* one spatial dimension */
     int64_t n, c, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
@@ -35,7 +36,7 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
 {
     const tern_device_info *info = tern__lower_device(l);
     const int64_t *in = backward ? s->out : s->in, *out = backward ? s->in : s->out;
-    *d = (struct depthwise){.x = n->in[0], .w = n->in[1], .y = n->out[0], .flip = backward, .flat = s->n_dims == 1, .n = s->batch, .c = s->c_in};
+    *d = (struct depthwise){.x = n->in[0], .w = n->in[1], .y = n->out[0], .zero = n->n_in > 2 ? n->in[2] : TERN_NONE, .flip = backward, .flat = s->n_dims == 1, .n = s->batch, .c = s->c_in};
     d->h = in[1], d->iw = in[2], d->oh = out[1], d->ow = out[2];
     d->kh = s->kernel[1], d->kw = s->kernel[2], d->sh = s->stride[1], d->sw = s->stride[2];
     d->dh = s->dilation[1], d->dw = s->dilation[2];
@@ -55,12 +56,28 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     d->rows = tern__lower_param(l, ROWS, d->rows, 1, d->oh);
 }
 
+static bool is_integer(const tern__node *n)
+{
+    return n->n_in > 3; /* zero points */
+}
+
+/* The weights' zero point, one number for all that is known. */
+static bool weight_zero(const tern__lower *l, const tern__node *n, double *zero)
+{
+    return tern__const_scalar(tern__lower_graph(l), n->in[3], zero);
+}
+
 static bool accept(const tern__lower *l, const tern__node *n, bool backward, tern__str *why)
 {
     tern__spatial s;
     struct depthwise d;
-    if (!tern__cpu_accept(l, n, false, why))
+    double zero;
+    if (!(is_integer(n) ? tern__cpu_accept_integers(l, n, why) : tern__cpu_accept(l, n, false, why)))
         return false;
+    if (is_integer(n) && !weight_zero(l, n, &zero)) {
+        tern__str_add(why, "the weights' zero point is not one number that is known");
+        return false;
+    }
     if (!read_geometry(l, n, &s)) {
         tern__str_add(why, "the operands' shapes do not fit");
         return false;
@@ -78,6 +95,10 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
         return false;
     }
     read_node(l, n, backward, &s, &d);
+    if (is_integer(n) && d.kh * d.kw > MAX_BYTE_TAPS) {
+        tern__str_addf(why, "%" PRId64 " taps", d.kh * d.kw);
+        return false;
+    }
     if (d.tp + span(&d, d.tp) > d.registers) {
         tern__str_addf(why, "a row of taps reads %" PRId64 " pixels", span(&d, 1));
         return false;
@@ -101,7 +122,8 @@ static tern_status pack(tern__lower *l, const struct depthwise *d, int *slot)
     tern__kern_size(k, "C", 1);
     tern__kern_size(k, "TAPS", taps);
     tern__cpu_define(k, "FLIP", d->flip);
-    tern__cpu_define(k, "SRC", 0);
+    const tern_dtype t = tern__lower_type(l, d->w)->dtype;
+    tern__cpu_define(k, "SRC", t == TERN_I8 ? 3 : t == TERN_U8 ? 4 : 0);
     tern__kern_value(k, d->w);
     tern__kern_slot(k, *slot, true);
     tern__cpu_range(k, d->cb, 1, 1);
@@ -135,8 +157,16 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
     if (!k)
         return TERN_E_NOMEM;
     define_sizes(k, &d);
+    double zero;
+    const bool integer = is_integer(n) && weight_zero(l, n, &zero);
+    if (integer) {
+        tern__cpu_define(k, "BYTES", tern__lower_type(l, d.x)->dtype == TERN_I8 ? 2 : 1);
+        tern__cpu_define(k, "W_ZERO", (int64_t)zero);
+    }
     tern__kern_value(k, d.x);
     tern__kern_slot(k, slot, false);
+    if (integer)
+        tern__kern_value(k, d.zero);
     tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d.width}, {.dims = 1}, {.dims = d.flat ? 0 : 1}, {0}};
     tern__kern_store(k, "STORE", d.y, axes, 1, 1u | (unsigned)d.width);
     tern__cpu_range(k, tern__div_up(d.oh, d.rows), d.cb, d.n);
@@ -190,5 +220,7 @@ static const char *const sources[] = {"conv_depthwise_cpu.cl", "pack_conv_weight
 
 const tern__impl tern__impl_conv_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked,
                                                   .space = &forward, .sources = sources};
+const tern__impl tern__impl_conv_integer_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_forward, .lower = lower_forward,
+                                                          .blocked = tern__conv_cpu_blocked};
 const tern__impl tern__impl_conv_grad_input_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_backward, .lower = lower_backward,
                                                              .blocked = tern__conv_cpu_blocked, .space = &backward, .sources = sources};

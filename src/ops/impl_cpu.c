@@ -45,6 +45,22 @@ bool tern__cpu_accept(const tern__lower *l, const tern__node *n, bool half, tern
     return true;
 }
 
+bool tern__cpu_accept_integers(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    if (tern__lower_family(l) != TERN__FAMILY_CPU) {
+        tern__str_add(why, "made for CPU devices");
+        return false;
+    }
+    for (int i = 0; i <= 2; i++) {
+        const int64_t elems = tern__elems(&tern__lower_type(l, i < 2 ? n->in[i] : n->out[0])->shape);
+        if (elems <= 0 || elems > INT32_MAX / 8) {
+            tern__str_addf(why, "an operand of %" PRId64 " elements", elems);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool tern__any_accept(const tern__lower *l, const tern__node *n, tern__str *why)
 {
     for (int i = 0; i < n->n_in + n->n_out; i++) {

@@ -15,6 +15,8 @@ static inline int tern__cpu_accumulators(int width)
 /* Tests that every CPU kernel needs: family, dtypes of operands and result, sizes that 32-bit indices reach, nothing empty.
  * half: f16 and bf16 are taken too. */
 bool tern__cpu_accept(const tern__lower *l, const tern__node *n, bool half, tern__str *why);
+/* Of conv_integer and matmul_integer: family and sizes. */
+bool tern__cpu_accept_integers(const tern__lower *l, const tern__node *n, tern__str *why);
 /* What kernels for every device need: sizes that 32-bit indices reach, and f64 only where the device has it. */
 bool tern__any_accept(const tern__lower *l, const tern__node *n, tern__str *why);
 /* SRC of the packing kernels. */

@@ -137,22 +137,6 @@ static bool weights_fit(const tern__lower *l, const struct direct *d)
     return true;
 }
 
-static bool accept_sizes(const tern__lower *l, const tern__node *n, tern__str *why)
-{
-    if (tern__lower_family(l) != TERN__FAMILY_CPU) {
-        tern__str_add(why, "made for CPU devices");
-        return false;
-    }
-    for (int i = 0; i <= 2; i++) {
-        const int64_t elems = tern__elems(&tern__lower_type(l, i < 2 ? n->in[i] : n->out[0])->shape);
-        if (elems <= 0 || elems > INT32_MAX / 8) {
-            tern__str_addf(why, "an operand of %" PRId64 " elements", elems);
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool accept_direct(const tern__lower *l, const struct direct *d, bool dot, tern__str *why)
 {
     if (dot && !tern__device_dot8(tern__lower_open_device(l))) {
@@ -180,7 +164,7 @@ static bool accept_conv(const tern__lower *l, const tern__node *n, bool dot, ter
 {
     tern__spatial s;
     struct direct d;
-    if (!accept_sizes(l, n, why))
+    if (!tern__cpu_accept_integers(l, n, why))
         return false;
     if (geometry(l, n, &s) != TERN_OK) {
         tern__str_add(why, "the operands' shapes do not fit");
@@ -205,7 +189,7 @@ static bool accept_conv(const tern__lower *l, const tern__node *n, bool dot, ter
 static bool accept_matmul(const tern__lower *l, const tern__node *n, bool dot, tern__str *why)
 {
     struct direct d;
-    if (!accept_sizes(l, n, why))
+    if (!tern__cpu_accept_integers(l, n, why))
         return false;
     read_matmul(l, n, &d);
     return accept_direct(l, &d, dot, why);

@@ -23,7 +23,7 @@ extern const tern__impl tern__impl_conv_grad_input_cpu;
 extern const tern__impl tern__impl_conv_grad_weight_cpu;
 
 /* A group for each channel (impl_conv_depthwise.c). */
-extern const tern__impl tern__impl_conv_depthwise_cpu, tern__impl_conv_grad_input_depthwise_cpu;
+extern const tern__impl tern__impl_conv_depthwise_cpu, tern__impl_conv_grad_input_depthwise_cpu, tern__impl_conv_integer_depthwise_cpu;
 
 /* The same for 3x3 at stride 1 by Winograd's algorithm (impl_conv_winograd.c), in tiles of 4x4 or 2x2 results: where it is faster, and the
  * session is not to be exact. */

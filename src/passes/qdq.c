@@ -67,10 +67,12 @@ static bool element(const tern_graph *g, tern_value v, int64_t i, double *x)
         return true;
     while (tern__made_by(g, v, "reshape") || tern__made_by(g, v, "unsqueeze"))
         v = tern__producer(g, v)->in[0];
-    const float *data = tern__const_data(g, v);
+    const uint8_t *data = tern__const_data(g, v);
+    float f;
     if (!data || tern__dtype_of(g, v) != TERN_F32 || i >= tern__elems(tern__shape_of(g, v)))
         return false;
-    *x = (double)data[i];
+    memcpy(&f, data + (size_t)i * sizeof f, sizeof f);
+    *x = (double)f;
     return true;
 }
 
