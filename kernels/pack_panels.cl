@@ -26,31 +26,25 @@
 #if SRC == 0
 #define LOAD(i, p) LB_f32_1(p, i)
 #define LOAD4(p) LB_f32_4(p)
-#define LOAD16(p) LB_f32_16(p)
 #elif SRC == 1
 #define LOAD(i, p) LB_f16_1(p, i)
 #define LOAD4(p) LB_f16_4(p)
-#define LOAD16(p) LB_f16_16(p)
 #else
 #define LOAD(i, p) LB_bf16_1(p, i)
 #define LOAD4(p) LB_bf16_4(p)
-#define LOAD16(p) LB_bf16_16(p)
 #endif
 #elif SRC == 0
 #define SRC_T float
 #define LOAD(i, p) ((p)[i])
 #define LOAD4(p) vload4(0, p)
-#define LOAD16(p) vload16(0, p)
 #elif SRC == 1
 #define SRC_T half
 #define LOAD(i, p) vload_half(i, p)
 #define LOAD4(p) vload_half4(0, p)
-#define LOAD16(p) vload_half16(0, p)
 #else
 #define SRC_T ushort
 #define LOAD(i, p) as_float((uint)(p)[i] << 16)
 #define LOAD4(p) as_float4(convert_uint4(vload4(0, p)) << 16)
-#define LOAD16(p) as_float16(convert_uint16(vload16(0, p)) << 16)
 #endif
 #ifndef UNIT
 #define UNIT 1 /* of SRC_T to an element */
@@ -102,8 +96,8 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
         uint i = 0;
 #if ROW_STEPS
 #pragma unroll 1
-        for (; i + 16 <= rows; i += 16)
-            vstore16(LOAD16(s + UNIT * ((size_t)k * S_STEP + i)), 0, d + (size_t)k * P + i);
+        for (; i + 4 <= rows; i += 4)
+            vstore4(LOAD4(s + UNIT * ((size_t)k * S_STEP + i)), 0, d + (size_t)k * P + i);
 #endif
 #pragma unroll 1
         for (; i < rows; i++)
@@ -117,5 +111,4 @@ __kernel void KERNEL(const __global SRC_T *restrict src, __global float *restric
 #undef SRC_T
 #undef LOAD
 #undef LOAD4
-#undef LOAD16
 #undef UNIT
