@@ -54,7 +54,8 @@ TERN_API tern_store *tern_session_store(tern_session *s);
 typedef struct tern_plan_info {
     int n_nodes, n_groups, n_kernels, n_launches, n_programs, n_programs_cached;
     int64_t bytes_unfused;     /* every op on its own: each input read once, each output written once */
-    int64_t bytes_fused;       /* this plan */
+    int64_t bytes_fused;       /* this plan; workspaces within a group that fill at most half of the device's last cache are not counted */
+    int64_t bytes_bound;       /* these groups, if each moved every weight, input and result just once, as the model has them */
     int64_t bytes_lower;       /* inputs, outputs and variables once: no plan can move less */
     int64_t flops;
     int n_tuned;               /* groups whose implementation or numbers were chosen by measurement */

@@ -191,6 +191,7 @@ void json_plan(cli_json *j, const char *key, const tern_plan_info *p)
     json_int(j, "programs_from_cache", p->n_programs_cached);
     json_int(j, "bytes_unfused", p->bytes_unfused);
     json_int(j, "bytes_fused", p->bytes_fused);
+    json_int(j, "bytes_bound", p->bytes_bound);
     json_int(j, "bytes_lower", p->bytes_lower);
     json_int(j, "flops", p->flops);
     json_int(j, "tuned", p->n_tuned);

@@ -3,12 +3,14 @@
 
 static void print_totals(const tern_plan_info *p)
 {
-    char a[24], b[24], c[24];
+    char a[24], b[24], c[24], d[24];
     double unfused = p->bytes_unfused ? (double)p->bytes_unfused : 1;
     printf("\n%d ops in %d groups, %d kernels, %d launches; %d programs, %d of them from the cache; ready in %.0f ms\n",
            p->n_nodes, p->n_groups, p->n_kernels, p->n_launches, p->n_programs, p->n_programs_cached, p->compile_s * 1e3);
-    printf("bytes a run   unfused %s, this plan %s (%.2f of it), lower bound %s\n", cli_bytes((double)p->bytes_unfused, a),
-           cli_bytes((double)p->bytes_fused, b), (double)p->bytes_fused / unfused, cli_bytes((double)p->bytes_lower, c));
+    printf("bytes a run   unfused %s, this plan %s (%.2f of it), its groups' weights and ends once %s (%.2f times that), lower bound %s\n",
+           cli_bytes((double)p->bytes_unfused, a), cli_bytes((double)p->bytes_fused, b), (double)p->bytes_fused / unfused,
+           cli_bytes((double)p->bytes_bound, d), p->bytes_bound ? (double)p->bytes_fused / (double)p->bytes_bound : 1.0,
+           cli_bytes((double)p->bytes_lower, c));
     printf("arena         peak %s, lower bound %s (%.2f of it)\n", cli_bytes((double)p->arena_bytes, a),
            cli_bytes((double)p->arena_lower_bytes, b),
            p->arena_lower_bytes ? (double)p->arena_bytes / (double)p->arena_lower_bytes : 1.0);

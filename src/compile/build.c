@@ -660,6 +660,7 @@ static void fill_info(tern_session *s)
     for (int k = 0; k < s->c.n_groups; k++) {
         const tern__group *gr = s->c.groups[k];
         i->bytes_fused += gr->bytes_fused;
+        i->bytes_bound += gr->bytes_bound;
         i->flops += gr->flops;
         i->n_tuned += gr->anchor >= 0 && s->c.choice_of[gr->anchor].origin >= TERN__BY_STORE;
         for (int j = 0; j < gr->n_kerns; j++)

@@ -35,6 +35,7 @@ struct tern__kern {
     void *call_data;
     size_t call_size;
     bool prepare;                /* runs once at load time */
+    int parts;                   /* so many launches share its operands and results, a part to each; 0: one */
     bool empty;                  /* no items: nothing to launch */
     bool failed;                 /* a hook or an argument could not be made; its sentence is recorded */
     bool no_memory;              /* ... because host memory ran out */
@@ -59,6 +60,7 @@ typedef struct tern__group {
     tern__str ops, name;
     tern__str choice, problem;   /* of an anchor that can be tuned: see tern__choice_print, tern__problem_print */
     int64_t bytes_unfused, bytes_fused, flops;
+    int64_t bytes_bound;         /* what it reads and writes of the graph, each value once */
 } tern__group;
 
 /* Memory of the compiler's own beside the values': workspaces and packed operands. */
@@ -126,7 +128,7 @@ tern_status tern__lower_possible(tern__compile *c, tern__group *gr, bool *possib
 void tern__kern_destroy(tern__kern *k);
 /* The whole text of a kernel with its defines and hooks. */
 tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str *out);
-/* A group's account: bytes of each buffer of each kernel once. */
+/* A group's account: bytes of each buffer of each kernel once, but for workspaces that stay in the cache. */
 void tern__group_account(const tern__compile *c, tern__group *gr);
 
 /* --- Layout (layout.c) --- */

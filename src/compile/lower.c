@@ -421,25 +421,73 @@ tern_status tern__lower_possible(tern__compile *c, tern__group *gr, bool *possib
     return st == TERN_E_NOMEM ? st : TERN_OK;
 }
 
+void tern__kern_part(tern__kern *k, int n)
+{
+    if (k)
+        k->parts = n;
+}
+
 /* --- Account --- */
+
+/* Between the launches of one group, what fills no more than half of the device's last cache is taken to stay there: workspaces are no memory traffic, and a
+ * packed operand is one the first time it is read. */
+static bool stays_in_cache(const tern__compile *c, const tern__slot_info *s)
+{
+    return s->size <= c->device->info.cache_bytes / 2;
+}
+
+/* What a kernel's i-th parameter or argument reads or writes. */
+typedef struct touch {
+    tern_value v;        /* of the graph; TERN_NONE: a workspace, or nothing */
+    int reads, writes;
+    size_t bytes;        /* as it lies in memory */
+    const tern__slot_info *slot;
+} touch;
+
+static touch touch_of(const tern__compile *c, const tern__kern *k, int i)
+{
+    touch t = {.v = TERN_NONE};
+    if (i < k->params.n) {
+        if (k->template_name || k->uses[i])
+            t = (touch){.v = k->params.p[i].v, .reads = k->params.p[i].reads, .writes = k->params.p[i].writes};
+    } else {
+        const tern__kern_arg *a = &k->args[i - k->params.n];
+        if (a->kind == TERN__KARG_VALUE)
+            t = (touch){.v = a->v, .reads = !a->writes, .writes = a->writes};
+        else if (a->kind == TERN__KARG_SLOT && (c->slots[a->slot].packed || !stays_in_cache(c, &c->slots[a->slot])))
+            t = (touch){.v = c->slots[a->slot].of, .reads = !a->writes, .writes = a->writes, .bytes = c->slots[a->slot].size, .slot = &c->slots[a->slot]};
+    }
+    if (t.v != TERN_NONE && !t.slot)
+        t.bytes = tern__type_bytes(tern__type_of(c->g, t.v)) / (size_t)TERN_MAX(k->parts, 1);
+    return t;
+}
+
+/* Has another kernel of the group, or an earlier argument of this one, touched v, so that it is inside, or counted? A packed form stands for its value. */
+static bool is_counted(const tern__compile *c, const tern__group *gr, int kern, int at, const touch *t)
+{
+    for (int i = 0; i <= kern; i++) {
+        const tern__kern *k = gr->kerns[i];
+        for (int p = 0; !k->prepare && p < (i == kern ? at : k->params.n + k->n_args); p++) {
+            const touch u = touch_of(c, k, p);
+            if (u.v != TERN_NONE && tern__alias_of(c, u.v) == tern__alias_of(c, t->v))
+                return true;
+        }
+    }
+    return false;
+}
 
 void tern__group_account(const tern__compile *c, tern__group *gr)
 {
-    gr->bytes_fused = gr->flops = 0;
+    gr->bytes_fused = gr->bytes_bound = gr->flops = 0;
     for (int i = 0; i < gr->n_kerns; i++) {
         const tern__kern *k = gr->kerns[i];
-        if (k->prepare)
-            continue;
-        for (int p = 0; p < k->params.n; p++) {
-            int64_t bytes = (int64_t)tern__type_bytes(tern__type_of(c->g, k->params.p[p].v));
-            if (k->template_name || k->uses[p])
-                gr->bytes_fused += bytes * (k->params.p[p].reads + k->params.p[p].writes);
-        }
-        for (int a = 0; a < k->n_args; a++) {
-            if (k->args[a].kind == TERN__KARG_VALUE)
-                gr->bytes_fused += (int64_t)tern__type_bytes(tern__type_of(c->g, k->args[a].v));
-            else if (k->args[a].kind == TERN__KARG_SLOT)
-                gr->bytes_fused += (int64_t)c->slots[k->args[a].slot].size;
+        for (int p = 0; !k->prepare && p < k->params.n + k->n_args; p++) {
+            const touch t = touch_of(c, k, p);
+            const bool counted = t.v != TERN_NONE && is_counted(c, gr, i, p, &t);
+            if (!(counted && t.slot && stays_in_cache(c, t.slot)))
+                gr->bytes_fused += (int64_t)t.bytes * (t.reads + t.writes);
+            if (t.v != TERN_NONE && !counted)
+                gr->bytes_bound += (int64_t)tern__type_bytes(tern__type_of(c->g, t.v)) * (t.reads && t.writes ? 2 : 1);
         }
     }
 }

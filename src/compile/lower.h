@@ -95,6 +95,9 @@ void tern__kern_result(tern__kern *k, tern_value v);
  * group (local memory, barriers) has to look at first. */
 void tern__kern_range(tern__kern *k, int dims, const size_t global[3], const size_t local[3]);
 
+/* n launches of the group share the values that this one reads and writes, a part to each: for the account of bytes. */
+void tern__kern_part(tern__kern *k, int n);
+
 /* --- Memory of the implementation's own --- */
 /* Workspace that lives from this group's first launch to its last. Returns a slot. */
 int tern__lower_temp(tern__lower *l, size_t size_bytes);

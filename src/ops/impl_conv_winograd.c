@@ -238,6 +238,7 @@ static tern_status lower_inputs(tern__lower *l, const struct winograd *d, int sl
     tern__kern_value(k, d->x);
     tern__kern_slot(k, slot, true);
     tern__kern_i32(k, (int32_t)first);
+    tern__kern_part(k, d->n_strips);
     tern__cpu_range(k, tern__div_up(d->strip, d->chunk), d->cb, 1);
     return TERN_OK;
 }
@@ -257,6 +258,7 @@ static tern_status lower_results(tern__lower *l, const struct winograd *d, int s
     tern__kern_slot(k, weights, false);
     tern__kern_i32(k, (int32_t)first);
     tern__kern_i32(k, (int32_t)own);
+    tern__kern_part(k, d->n_strips);
     tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d->store}, {.dims = 1}, {.dims = 1}, {0}};
     tern__kern_store(k, "STORE", d->y, axes, 1, 1u | (unsigned)d->store);
     tern__cpu_range(k, tiles_first ? blocks : d->ob, tiles_first ? d->ob : blocks, 1);
