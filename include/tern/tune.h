@@ -37,8 +37,9 @@ TERN_API void tern_tuner_destroy(tern_tuner *t); /* NULL is fine */
 TERN_API tern_status tern_tuner_next(tern_tuner *t, char choice[TERN_TUNE_TEXT]) TERN_MUST_CHECK;
 /* What became of it: for a good one its time, and that of tern_tuner_info's best at that moment, measured in turns with it; else why, a sentence. */
 TERN_API tern_status tern_tuner_tell(tern_tuner *t, const char *choice, tern_tune_outcome outcome, double us, double best_us, const char *why) TERN_MUST_CHECK;
-/* Makes the best one what sessions take from now on; the times are those of a last comparison with the cost model's choice. */
-TERN_API tern_status tern_tuner_keep(tern_tuner *t, double us, double usual_us) TERN_MUST_CHECK;
+/* A longer comparison of the best with the cost model's choice: of many that were timed the luckiest came first. If it is still the best with that, and
+ * faster, it becomes what sessions take from now on, and *kept is set; otherwise tern_tuner_info may have another best to compare. */
+TERN_API tern_status tern_tuner_confirm(tern_tuner *t, double us, double usual_us, bool *kept) TERN_MUST_CHECK;
 
 typedef struct tern_tuner_info {
     const char *problem, *usual, *best; /* choices; live until the next call of another function */

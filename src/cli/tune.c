@@ -8,8 +8,10 @@
 
 #include "bench.h"
 
-#define LAST_LOOK 4.0 /* times as long as a trial's are the turns that decide whether a choice is kept */
-#define WORTH 0.99    /* of the cost model's time */
+#define AGAIN 2.0     /* times as long as the first turns are those that a new best has to win again */
+#define LAST_LOOK 4.0 /* ... and those that decide whether a choice is kept */
+#define MOST_LOOKS 4
+#define LEAST_S 5.0   /* of a problem's share, in which a child gets ready and tries some */
 #define FLOPS_PER_US 5e4 /* what an operation that was not run may cost beside those that were */
 
 /* A problem, how often it comes, and what became of it. */
@@ -185,6 +187,19 @@ static void show(const job *j, const tern_tuner_info *info, const tune_answer *a
         fprintf(stderr, "tune %5.0f s  %3d tried, %.2fx  %s: %s: %.200s\n", cli_seconds() - j->start, info->n_tried, info->gain, choice, word[a->outcome], a->why);
 }
 
+/* Tries a choice in turns with the best; what wins has to win again, and the worse of both counts: of many the luckiest would come first. */
+static int try_twice(const job *j, tune_worker *w, const char *choice, const char *against, tune_answer *a)
+{
+    tune_answer again;
+    int code = tune_try(w, choice, against, j->time_ms, a);
+    if (code != CLI_OK || a->outcome != TERN_TUNE_GOOD || a->us >= a->against_us || !*against)
+        return code;
+    code = tune_try(w, choice, against, j->time_ms * AGAIN, &again);
+    if (code == CLI_OK && (again.outcome != TERN_TUNE_GOOD || again.us / again.against_us > a->us / a->against_us))
+        *a = again;
+    return code;
+}
+
 /* One choice from proposal to record. *more: the search may go on. */
 static int one_trial(const job *j, task *t, tern_tuner *search, tune_worker *w, bool *more)
 {
@@ -199,7 +214,7 @@ static int one_trial(const job *j, task *t, tern_tuner *search, tune_worker *w, 
         return CLI_OK;
     tern_tuner_get_info(search, &info);
     const bool usual = !strcmp(choice, info.usual);
-    int code = tune_try(w, choice, usual ? "" : info.best, j->time_ms, &a);
+    int code = try_twice(j, w, choice, usual ? "" : info.best, &a);
     if (code != CLI_OK)
         return code;
     st = tern_tuner_tell(search, choice, a.outcome, a.us, a.against_us, a.why);
@@ -212,11 +227,32 @@ static int one_trial(const job *j, task *t, tern_tuner *search, tune_worker *w, 
     return CLI_OK;
 }
 
-/* The best against the cost model's choice once more, and longer: of many that were timed the luckiest came first. */
-static int last_look(const job *j, task *t, tern_tuner *search, tune_worker *w)
+static int look(const job *j, task *t, tern_tuner *search, tune_worker *w)
 {
     tern_tuner_info info;
     tune_answer a;
+    for (int i = 0; i < MOST_LOOKS && !t->kept; i++) {
+        tern_tuner_get_info(search, &info);
+        if (!strcmp(info.best, info.usual))
+            return CLI_OK;
+        snprintf(t->best, sizeof t->best, "%s", info.best);
+        int code = tune_try(w, t->best, "", j->time_ms * LAST_LOOK, &a);
+        if (code != CLI_OK || a.outcome != TERN_TUNE_GOOD)
+            return code;
+        t->us = a.us;
+        t->usual_us = a.against_us;
+        tern_status st = tern_tuner_confirm(search, a.us, a.against_us, &t->kept);
+        if (st != TERN_OK)
+            return cli_fail(st, NULL);
+        fprintf(stderr, "tune %5.0f s  %s: %.4g us, by the cost model %.4g us%s\n", cli_seconds() - j->start, t->best, a.us, a.against_us, t->kept ? "; kept" : "");
+    }
+    return CLI_OK;
+}
+
+/* The best against the cost model's choice once more, and longer; then the next best, if that was luck. */
+static int last_look(const job *j, task *t, tern_tuner *search, tune_worker *w)
+{
+    tern_tuner_info info;
     tern_tuner_get_info(search, &info);
     snprintf(t->usual, sizeof t->usual, "%s", info.usual);
     snprintf(t->best, sizeof t->best, "%s", info.best);
@@ -224,18 +260,7 @@ static int last_look(const job *j, task *t, tern_tuner *search, tune_worker *w)
     t->failed = info.n_failed;
     t->before = info.n_before;
     t->usual_us = info.usual_us;
-    if (!strcmp(info.best, info.usual))
-        return CLI_OK;
-    int code = tune_try(w, t->best, "", j->time_ms * LAST_LOOK, &a);
-    if (code != CLI_OK || a.outcome != TERN_TUNE_GOOD)
-        return code;
-    t->us = a.us;
-    t->usual_us = a.against_us;
-    if (a.us > WORTH * a.against_us)
-        return CLI_OK;
-    tern_status st = tern_tuner_keep(search, a.us, a.against_us);
-    t->kept = st == TERN_OK;
-    return t->kept ? CLI_OK : cli_fail(st, NULL);
+    return look(j, t, search, w);
 }
 
 static int search(const job *j, task *t, double until)
@@ -276,7 +301,7 @@ static int search_all(job *j)
         const double now = cli_seconds(), left = j->start + j->budget_s - now;
         if (left <= 0 && i > 0)
             break;
-        code = search(j, t, now + left * (cost > 0 ? fmax(t->cost_us / cost, 0) : 1.0 / (j->n - i)));
+        code = search(j, t, now + fmin(left, fmax(left * (cost > 0 ? t->cost_us / cost : 1.0 / (j->n - i)), LEAST_S)));
         cost -= t->cost_us;
     }
     return code;

@@ -337,13 +337,25 @@ tern_status tern_tuner_tell(tern_tuner *t, const char *choice, tern_tune_outcome
                                                                  .us = good ? us : 0, .usual_us = good ? us / r->ratio : 0, .why = good ? "" : why});
 }
 
-tern_status tern_tuner_keep(tern_tuner *t, double us, double usual_us)
+tern_status tern_tuner_confirm(tern_tuner *t, double us, double usual_us, bool *kept)
 {
-    if (t->best < 0)
+    *kept = false;
+    if (t->best < 0 || !(us > 0) || !(usual_us > 0))
         return tern__fail(TERN_E_INVALID, "tune: nothing was measured that could be kept");
-    t->row.choice = t->record[t->best].choice;
+    const int was = t->best;
+    struct record *r = &t->record[was];
+    r->ratio = us / usual_us;
+    t->best = -1;
+    find_best(t);
+    if (t->best < 0 || t->record[t->best].ratio > GAIN * r->ratio)
+        t->best = was; /* what is better by so little is not */
+    TERN_TRY(tern__tuned_note(t->db, &t->row, &(tern__tuned_trial){.choice = r->choice, .outcome = "good", .us = us, .usual_us = usual_us, .why = ""}));
+    if (t->best != was || r->ratio > GAIN)
+        return TERN_OK;
+    t->row.choice = r->choice;
     t->row.us = us;
     t->row.usual_us = usual_us;
+    *kept = true;
     return tern__tuned_put(t->db, &t->row);
 }
 

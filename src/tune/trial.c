@@ -18,6 +18,7 @@ enum {
     MAX_IN = 4,
 };
 #define CLEARLY_SLOWER 1.5    /* after MIN_ROUNDS: more turns would not change that */
+#define FAR_SLOWER 4.0        /* after one */
 
 struct tern_trial {
     tern_device *device;
@@ -276,7 +277,7 @@ static tern_status time_both(tern_trial *t, tern_session *a, int a_group, tern_s
         TERN_TRY(take_turn(t, b));
         *a_us = tern__plan_group_span_us(a->plan, a_group);
         *b_us = tern__plan_group_span_us(b->plan, b_group);
-        if (round + 1 >= MIN_ROUNDS && *a_us > CLEARLY_SLOWER * *b_us)
+        if (*a_us > (round + 1 >= MIN_ROUNDS ? CLEARLY_SLOWER : FAR_SLOWER) * *b_us)
             break;
     }
     return *a_us > 0 && *b_us > 0 ? TERN_OK : tern__fail(TERN_E_DEVICE, "tune: the device gives no times");
