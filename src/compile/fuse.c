@@ -24,7 +24,8 @@ static bool is_byte(tern_dtype t)
     return t == TERN_U8 || t == TERN_I8;
 }
 
-/* What a byte stands for: a cast of it, then cheap steps with constants. Whoever reads that computes it again, since a byte is less to read. */
+/* What a byte stands for: a cast of it, then cheap steps with constants. Whoever reads that computes it again, since a byte is less to read.
+ * Readers of a byte that no node makes have nothing in common but the cast, whose group they join. */
 static bool widens(const tern_graph *g, const tern__node *n, int steps)
 {
     if (n->op->trait != TERN__POINTWISE || steps == 0 || n->op->pointwise->cost > 1 || is_byte(tern__dtype_of(g, n->out[0])))
@@ -40,7 +41,8 @@ static bool widens(const tern_graph *g, const tern__node *n, int steps)
     if (from == TERN_NONE || !tern__shape_equal(tern__shape_of(g, from), tern__shape_of(g, n->out[0])))
         return false;
     const tern__node *before = tern__producer(g, from);
-    return (is_byte(tern__dtype_of(g, from)) && !strcmp(n->op->name, "cast")) || (before && widens(g, before, steps - 1));
+    const bool cast = is_byte(tern__dtype_of(g, from)) && !strcmp(n->op->name, "cast");
+    return (cast && (before || tern__value_at(g, from)->kind == TERN__VALUE_CONST)) || (before && widens(g, before, steps - 1));
 }
 
 static const tern__node *node_at(const tern__compile *c, int i)
