@@ -298,6 +298,31 @@ static void says_why_not(void **state)
     tern_graph_destroy(g);
 }
 
+/* Ties, limits, infinities and NaN, at every width that a row takes, with and without a zero point. */
+static void quantising_rounds_and_stops(void **state)
+{
+    (void)state;
+    static const float special[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 254.5f, 255.5f, 127.5f, -128.5f, 1e9f, -1e9f, INFINITY, -INFINITY, NAN, 0.49999997f, -0.0f};
+    enum { N = 3 * 37 };
+    const double zeros[] = {0, 1, 128, -128, 255, 77};
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_input(g, "x", TERN_F32, SHAPE(3, 37), 0);
+    for (int i = 0; i < TERN_COUNT(zeros); i++)
+        for (int k = 0; k < 2; k++) {
+            char name[16];
+            snprintf(name, sizeof name, "%c%d", "ui"[k], i);
+            tern_graph_output(g, name, tern__cast(g, tern__add_scalar(g, tern__unary(g, "round", x), zeros[i]), k ? I : U));
+        }
+    assert_ok(tern_graph_check(g));
+    tern__array a = random_array(tern__type_of(g, x), 3, -300, 300);
+    for (int i = 0; i < N; i += 2)
+        ((float *)a.data)[i] = special[i / 2 % TERN_COUNT(special)];
+    compare(cpu, g, NULL, &a);
+    compare(simt, g, NULL, &a);
+    tern__free(a.data);
+    tern_graph_destroy(g);
+}
+
 /* --- The pass --- */
 
 static tern_value centred(tern_graph *g, tern_value x, tern_value zero)
@@ -463,6 +488,7 @@ int main(void)
         cmocka_unit_test(products_are_exact),     cmocka_unit_test(weights_may_change), cmocka_unit_test(says_why_not),
         cmocka_unit_test(finds_convolutions),     cmocka_unit_test(finds_products),
         cmocka_unit_test(dequantised_models_run_in_integers), cmocka_unit_test(double_conversions_go),
+        cmocka_unit_test(quantising_rounds_and_stops),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }

@@ -315,10 +315,49 @@ static void print_saturated(tern__str *out, const char *ty, const char *x, tern_
     tern__str_finish(&i);
 }
 
+static bool calls(const tern__ins *s, const char *op)
+{
+    return s->op == TERN__INS_CALL && !strcmp(s->node->op->name, op);
+}
+
+/* Is r the sum of a rounded f32 and a whole number of a byte's size, or the rounded alone? Then what was rounded, and the number. */
+static int rounded(const tern__body *b, int r, int *z)
+{
+    const tern__ins *s = &b->ins[r];
+    *z = 0;
+    if (calls(s, "add"))
+        for (int i = 0; i < 2; i++) {
+            const tern__ins *number = &b->ins[s->args[i]];
+            if (number->op == TERN__INS_CONST && number->x == floor(number->x) && fabs(number->x) < 256) {
+                *z = (int)number->x;
+                s = &b->ins[s->args[1 - i]];
+                break;
+            }
+        }
+    return calls(s, "round") && in_register(b->ins[s->args[0]].dtype) == TERN_F32 ? s->args[0] : -1;
+}
+
+/* Quantising to bytes has a form of its own, which takes half the instructions. */
+static bool print_quantised(const tern__body *b, tern__str *out, const tern__ins *s, int width)
+{
+    int z;
+    if (s->dtype != TERN_U8 && s->dtype != TERN_I8)
+        return false;
+    const int x = rounded(b, s->args[0], &z);
+    if (x < 0 || b->ins[x].lane != s->lane)
+        return false;
+    tern__str_addf(out, "quantised_%s_%d(", tern_dtype_name(s->dtype), width);
+    tern__body_operand(b, out, x, width);
+    tern__str_addf(out, ", %d)", z);
+    return true;
+}
+
 static void print_convert(const tern__body *b, tern__str *out, const tern__ins *s, int width)
 {
     tern_dtype from = b->ins[s->args[0]].dtype, to = s->dtype;
     tern__str x = {0}, ty = {0};
+    if (print_quantised(b, out, s, width))
+        return;
     tern__body_operand(b, &x, s->args[0], width);
     tern__print_type(&ty, to, width);
     if (to == TERN_BOOL) {
