@@ -18,7 +18,8 @@ static int open_devices(void **state)
     (void)state;
     if (getenv("TERN_TEST_SLOW_DEVICE"))
         every = 5;
-    if (tern_device_open(&(tern_device_params){.family = "cpu"}, &cpu) == TERN_OK && tern_device_open(&(tern_device_params){.family = "simt"}, &simt) == TERN_OK)
+    if (tern_device_open(&(tern_device_params){.family = "cpu"}, &cpu) == TERN_OK &&
+        tern_device_open(&(tern_device_params){.family = "simt"}, &simt) == TERN_OK)
         return 0;
     print_message("%s\n", tern_last_error());
     return 1;
@@ -203,7 +204,8 @@ static void depthwise_is_exact(void **state)
     (void)state;
     static const struct layer layers[] = {
         {2, 32, 32, 9, 13, 3, 3, 1, 1, 1, 1, 1, 1, 32, U, I, RANDOM, false, false}, {1, 24, 24, 12, 12, 5, 5, 2, 1, 2, 2, 2, 2, 24, I, I, RANDOM, true, false},
-        {1, 19, 19, 8, 7, 3, 3, 2, 1, 0, 1, 1, 0, 19, U, U, RANDOM, false, true},   {1, 16, 16, 20, 21, 16, 16, 1, 1, 0, 0, 0, 0, 16, U, U, MOST, MOST, LEAST, LEAST, false, false},
+        {1, 19, 19, 8, 7, 3, 3, 2, 1, 0, 1, 1, 0, 19, U, U, RANDOM, false, true},
+        {1, 16, 16, 20, 21, 16, 16, 1, 1, 0, 0, 0, 0, 16, U, U, MOST, MOST, LEAST, LEAST, false, false},
     };
     tern_graph *g = new_graph();
     for (int i = 0; i < TERN_COUNT(layers); i++)
@@ -239,7 +241,8 @@ struct matrices {
 static void products_are_exact(void **state)
 {
     (void)state;
-    static const struct matrices all[] = {{1, 1000, 64, false, true, true, U, I}, {17, 33, 30, false, false, false, U, I}, {64, 48, 128, false, false, true, I, I},
+    static const struct matrices all[] = {{1, 1000, 64, false, true, true, U, I}, {17, 33, 30, false, false, false, U, I},
+                                          {64, 48, 128, false, false, true, I, I},
                                           {15, 31, 7, true, false, true, I, U},  {30, 64, 17, true, true, false, U, U},  {1, 1, 1, false, false, false, I, I}};
     tern_graph *g = new_graph();
     for (int i = 0; i < TERN_COUNT(all); i += every) {
@@ -267,7 +270,7 @@ static void weights_may_change(void **state)
     (void)state;
     tern_graph *g = new_graph();
     const tern_value in[4] = {tern_graph_input(g, "a", U, SHAPE(19, 36), 0), tern_graph_input(g, "b", I, SHAPE(36, 37), 0),
-                              tern_graph_input(g, "zero", U, SHAPE(1), 0), tern__reshape(g, tern__like(g, tern_graph_input(g, "like", I, SHAPE(1), 0), 0), SHAPE(1))};
+                              tern_graph_input(g, "zero", U, SHAPE(1), 0), tern__reshape(g, tern_graph_scalar(g, I, 0), SHAPE(1))};
     tern_graph_output(g, "y", tern_graph_add(g, "matmul_integer", in, 4, NULL));
     tern__array *arrays = inputs_of(g, NULL);
     compare_all(g, arrays, true);
@@ -291,7 +294,8 @@ static void says_why_not(void **state)
     tern_device_close(null);
     tern_graph_destroy(g);
     g = new_graph();
-    const tern_value in[4] = {tern_graph_input(g, "x", U, SHAPE(4, 4), 0), tern_graph_input(g, "w", I, SHAPE(4, 6), 0), tern_graph_input(g, "xz", U, SHAPE(4), 0),
+    const tern_value in[4] = {tern_graph_input(g, "x", U, SHAPE(4, 4), 0), tern_graph_input(g, "w", I, SHAPE(4, 6), 0),
+                              tern_graph_input(g, "xz", U, SHAPE(4), 0),
                               tern_graph_input(g, "wz", I, SHAPE(6), 0)};
     tern_graph_add(g, "matmul_integer", in, 4, NULL);
     assert_fails(tern_graph_check(g), TERN_E_SHAPE, "it must be [1]");
@@ -484,7 +488,8 @@ static void double_conversions_go(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolutions_are_exact), cmocka_unit_test(extremes_are_exact), cmocka_unit_test(depthwise_is_exact),     cmocka_unit_test(the_rest_is_exact),
+        cmocka_unit_test(convolutions_are_exact), cmocka_unit_test(extremes_are_exact),
+        cmocka_unit_test(depthwise_is_exact),     cmocka_unit_test(the_rest_is_exact),
         cmocka_unit_test(products_are_exact),     cmocka_unit_test(weights_may_change), cmocka_unit_test(says_why_not),
         cmocka_unit_test(finds_convolutions),     cmocka_unit_test(finds_products),
         cmocka_unit_test(dequantised_models_run_in_integers), cmocka_unit_test(double_conversions_go),

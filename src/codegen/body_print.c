@@ -307,8 +307,8 @@ static void print_saturated(tern__str *out, const char *ty, const char *x, tern_
     if (is_unsigned) /* false for NaN */
         tern__str_addf(out, "%s > (%s)(0.0f) ? (%s < (%s)(%d.0f) ? %s : (%s)(%d.0f)) : (%s)(0.0f)", x, ft, x, ft, hi, x, ft, hi, ft);
     else
-        tern__str_addf(out, "%s >= (%s)(%d.0f) ? (%s < (%s)(%d.0f) ? %s : (%s)(%d.0f)) : (%s < (%s)(%d.0f) ? (%s)(%d.0f) : (%s)(0.0f))", x, ft, lo, x, ft, hi, x,
-                       ft, hi, x, ft, lo, ft, lo, ft);
+        tern__str_addf(out, "%s >= (%s)(%d.0f) ? (%s < (%s)(%d.0f) ? %s : (%s)(%d.0f)) : (%s < (%s)(%d.0f) ? (%s)(%d.0f) : (%s)(0.0f))", x, ft, lo, x, ft,
+                       hi, x, ft, hi, x, ft, lo, ft, lo, ft);
     tern__str_add(out, "))");
     out->failed |= f.failed || i.failed;
     tern__str_finish(&f);

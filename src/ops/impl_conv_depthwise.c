@@ -36,7 +36,8 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
 {
     const tern_device_info *info = tern__lower_device(l);
     const int64_t *in = backward ? s->out : s->in, *out = backward ? s->in : s->out;
-    *d = (struct depthwise){.x = n->in[0], .w = n->in[1], .y = n->out[0], .zero = n->n_in > 2 ? n->in[2] : TERN_NONE, .flip = backward, .flat = s->n_dims == 1, .n = s->batch, .c = s->c_in};
+    *d = (struct depthwise){.x = n->in[0], .w = n->in[1], .y = n->out[0], .flip = backward, .flat = s->n_dims == 1, .n = s->batch, .c = s->c_in};
+    d->zero = n->n_in > 2 ? n->in[2] : TERN_NONE;
     d->h = in[1], d->iw = in[2], d->oh = out[1], d->ow = out[2];
     d->kh = s->kernel[1], d->kw = s->kernel[2], d->sh = s->stride[1], d->sw = s->stride[2];
     d->dh = s->dilation[1], d->dw = s->dilation[2];
