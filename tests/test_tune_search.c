@@ -263,6 +263,8 @@ static void trials_tell_good_from_wrong(void **state)
         {"matmul(f32[300,400],const f32[400,700]) +pointwise", "cpu_tile:mr=4:splits=3", "", TERN_TUNE_GOOD, ""}, /* the reference sees a part */
     };
     tern_device *d = NULL;
+    if (getenv("TERN_TEST_SLOW_DEVICE")) /* nothing to time on a simulator */
+        skip();
     break_kernel();
     assert_ok(tern_device_open(&(tern_device_params){.family = "cpu", .cache_dir = dir, .profile = true}, &d));
     tern_trial *t = NULL;
@@ -291,6 +293,8 @@ static void the_usual_choice_is_checked_too(void **state)
     (void)state;
     static const char *const problems[] = {"matmul(f32[5,64],const f32[64,64])", "matmul(f32[5,4000],const f32[4000,2000])"};
     tern_device *d = NULL;
+    if (getenv("TERN_TEST_SLOW_DEVICE"))
+        skip();
     break_kernel();
     assert_ok(tern_device_open(&(tern_device_params){.family = "cpu", .cache_dir = dir, .profile = true}, &d));
     for (int i = 0; i < 2; i++) {

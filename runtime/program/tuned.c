@@ -216,7 +216,8 @@ void tern__tuned_close(tern__tuned_db *t)
 tern_status tern__tuned_each(tern__tuned_db *t, const char *device, tern_status (*fn)(void *user, const tern__tuned_row *row), void *user)
 {
     sqlite3_stmt *s = NULL;
-    TERN_TRY(prepare(t, "read", "SELECT device, name, problem, sources, choice, us, usual_us, date FROM best WHERE ?1 = '' OR device = ?1 ORDER BY name, device, problem", &s));
+    TERN_TRY(prepare(t, "read", "SELECT device, name, problem, sources, choice, us, usual_us, date FROM best WHERE ?1 = '' OR device = ?1"
+                                " ORDER BY name, device, problem", &s));
     int code = bind_texts(s, 1, &device) ? run_step(s) : SQLITE_NOMEM;
     tern_status st = TERN_OK;
     for (; code == SQLITE_ROW && st == TERN_OK; code = st == TERN_OK ? run_step(s) : code) {

@@ -33,7 +33,7 @@ void tern__tuned_fingerprint(const tern_device *d, char out[33]);
 tern_status tern__tuned_open(const char *dir, bool write, tern__tuned_db **out);
 void tern__tuned_close(tern__tuned_db *db); /* NULL is fine */
 
-/* Calls fn for each choice, those of one device only unless device is NULL, in the order of their names. fn may end it by returning another status. */
+/* Calls fn for each choice, those of one device only unless device is "", in the order of their names. fn may end it by returning another status. */
 tern_status tern__tuned_each(tern__tuned_db *db, const char *device, tern_status (*fn)(void *user, const tern__tuned_row *row), void *user);
 /* Adds or replaces the choice for a problem on a device. */
 tern_status tern__tuned_put(tern__tuned_db *db, const tern__tuned_row *row);
@@ -43,7 +43,8 @@ tern_status tern__tuned_trials(tern__tuned_db *db, const tern__tuned_row *of, te
 /* Adds or replaces a trial. It is on disk when this returns. */
 tern_status tern__tuned_note(tern__tuned_db *db, const tern__tuned_row *of, const tern__tuned_trial *t);
 
-/* Empties the store, whatever state it is in; a database that others made stays, with TERN_E_CORRUPT. *n: choices that were in it, 0 where it could not be read. */
+/* Empties the store, whatever state it is in; a database that others made stays, with TERN_E_CORRUPT. *n: choices that were in it, 0 where it could not be
+ * read. */
 tern_status tern__tuned_clear(const char *dir, int64_t *n);
 
 #endif

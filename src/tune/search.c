@@ -333,8 +333,9 @@ tern_status tern_tuner_tell(tern_tuner *t, const char *choice, tern_tune_outcome
         t->usual_us = us;
     if (good && (t->best < 0 || r->ratio < GAIN * t->record[t->best].ratio))
         t->best = (int)(r - t->record);
-    return tern__tuned_note(t->db, &t->row, &(tern__tuned_trial){.choice = choice, .outcome = word[!good && outcome == TERN_TUNE_GOOD ? TERN_TUNE_REFUSED : outcome],
-                                                                 .us = good ? us : 0, .usual_us = good ? us / r->ratio : 0, .why = good ? "" : why});
+    const tern_tune_outcome noted = !good && outcome == TERN_TUNE_GOOD ? TERN_TUNE_REFUSED : outcome;
+    return tern__tuned_note(t->db, &t->row, &(tern__tuned_trial){.choice = choice, .outcome = word[noted], .us = good ? us : 0,
+                                                                 .usual_us = good ? us / r->ratio : 0, .why = good ? "" : why});
 }
 
 tern_status tern_tuner_confirm(tern_tuner *t, double us, double usual_us, bool *kept)
