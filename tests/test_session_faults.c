@@ -145,10 +145,17 @@ static tern_status run_chain(tern_device *d, bool conv, float *result)
 
 /* --- Walks --- */
 
+/* A pool that keeps everything (TERN_POOL=0, for simulators) makes room where an allocation failed, and nobody need notice: not for devices that only plan. */
 static tern_device *open_device(const char *select, const char *cache_dir)
 {
     tern_device *d = NULL;
-    if (tern_device_open(&(tern_device_params){.select = select, .cache_dir = cache_dir}, &d) != TERN_OK)
+    const char *pool = getenv("TERN_POOL");
+    if (select)
+        unsetenv("TERN_POOL");
+    tern_status st = tern_device_open(&(tern_device_params){.select = select, .cache_dir = cache_dir}, &d);
+    if (select && pool)
+        setenv("TERN_POOL", pool, 1);
+    if (st != TERN_OK)
         fail_msg("%s", tern_last_error());
     return d;
 }
