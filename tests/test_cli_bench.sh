@@ -124,12 +124,12 @@ d["peak"] = {}
 d["results"] = []
 json.dump(d, open("empty.json", "w"))
 P
-bench 0 'B  <script>.* 2.00 times as fast as A .geometric mean of 9.' --compare a.json b.json
+bench 0 'B  <script>.* 2.00 times as fast as A .geometric mean of 10.' --compare a.json b.json
 ! grep -q "$(printf '\033')" out
 result $? "no control characters reach the terminal"
 bench 0 '"ratio": 2$|"ratio": 2,' --compare a.json b.json --json --html two.html
 holds "the comparison as a document" <<'P'
-assert len(d["devices"]) == 2 and abs(d["devices"][1]["mean_ratio"] - 2) < 1e-6 and len(d["problems"]) == 12
+assert len(d["devices"]) == 2 and abs(d["devices"][1]["mean_ratio"] - 2) < 1e-6 and len(d["problems"]) == 13
 by = {p["problem"]: p["results"] for p in d["problems"]}
 assert by["gemm 24:32:40"][0]["ratio"] == 1 and abs(by["gemm 24:32:40"][1]["ratio"] - 2) < 1e-6 and by["conv:bwd_d mb1ic4ih8oc8oh6kh3ph0"][1]["median_us"] is None
 P

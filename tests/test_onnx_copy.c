@@ -72,6 +72,8 @@ static void save_branches(bool weights_outside)
     for (int i = 0; i < 3 * N; i++)
         w[i] = (float)i;
     onnx_message bytes = {0}, g = {0}, then = {0}, other = {0};
+    unlink(in_folder("m.onnx")); /* graphs of the one before may still read it */
+    unlink(in_folder("w.bin"));
     onnx_raw(&bytes, w, sizeof w);
     onnx_write(&bytes, in_folder("w.bin"));
     const int64_t n = N;

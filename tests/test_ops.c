@@ -100,6 +100,10 @@ static const example examples[] = {
      F(S(1, 1, 4), 100, 20, 200, 0), 0, 0},
     {"conv_grad_input", WITH(LIST("input_shape", 4)), {F(S(1, 1, 3), 1, 2, 3), F(S(1, 1, 2), 10, 100), END}, F(S(1, 1, 4), 10, 120, 230, 300), 0, 0},
     {"conv_grad_weight", WITH(LIST("kernel", 2)), {F(S(1, 1, 4), 1, 2, 3, 4), F(S(1, 1, 3), 1, 0, 2), END}, F(S(1, 1, 2), 7, 10), 0, 0},
+    {"conv_integer", NULL, {D(TERN_U8, S(1, 1, 3), 5, 6, 9), D(TERN_I8, S(1, 1, 2), 2, -3), D(TERN_U8, S(1), 4), D(TERN_I8, S(1), 1), END},
+     D(TERN_I32, S(1, 1, 2), -7, -18), 0, 0},
+    {"matmul_integer", NULL, {D(TERN_U8, S(1, 2), 5, 7), D(TERN_I8, S(2, 1), -1, 3), D(TERN_U8, S(1), 4), D(TERN_I8, S(1), 1), END},
+     D(TERN_I32, S(1, 1), 4), 0, 0},
 
     /* Windows */
     {"max_pool", WITH(LIST("kernel", 2), LIST("strides", 2)), {F(S(1, 1, 5), 1, 3, 2, 5, 9), END}, F(S(1, 1, 2), 3, 5), 0, 0},

@@ -32,8 +32,8 @@ TERN_API tern_status tern_onnx_value_load(const char *path, tern_onnx_kind kind,
 /* Writes a tensor as a TensorProto file. */
 TERN_API tern_status tern_onnx_tensor_save(const tern_tensor *t, const char *name, const char *path) TERN_MUST_CHECK;
 
-/* Reads a model. The file may change or go only after destroy: large weights stay in the mapped file. Operators that Tern lacks are no
- * failure yet: tern_onnx_op tells. TERN_E_NOT_FOUND, TERN_E_IO, TERN_E_CORRUPT, TERN_E_NOMEM. */
+/* Reads a model. Large weights stay in the mapped file: while the model, or a graph made of it, lives, the file may be removed or replaced by
+ * another of its name (as Tern writes its own), but not written to. Operators that Tern lacks are no failure yet: tern_onnx_op tells. TERN_E_NOT_FOUND, TERN_E_IO, TERN_E_CORRUPT, TERN_E_NOMEM. */
 TERN_API tern_status tern_onnx_load(const char *path, tern_onnx **out) TERN_MUST_CHECK;
 /* Writes the model again with its own nodes, weights of other files inside: for models that are no single graph (below). */
 TERN_API tern_status tern_onnx_copy(const tern_onnx *m, const char *path) TERN_MUST_CHECK;
