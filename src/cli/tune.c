@@ -479,7 +479,8 @@ static const char about[] =
     "found in tuned.sqlite in the cache folder, where sessions look it up. Tern runs well without: this only improves on the choices of its cost model.\n\n"
     "OP is a kind and a shape as in tern bench, such as conv mb1ic64ih56oc64oh56kh3ph1 or gemm 512:512:512. Of a MODEL all distinct products and "
     "convolutions are taken, the most expensive first, each with its share of the time.\n\n"
-    "Every choice is built and run in a child process, held against the scalar reference, and timed in turns with the best so far. One that crashes, hangs "
+    "Every choice is built and run in a child process, held against the cost model's choice, for which the scalar reference vouches (of large results, for as "
+    "many channels as take a second), and timed in turns with the best so far. One that crashes, hangs "
     "or is wrong is remembered and not tried again. What was tried is on disk at once: the same command goes on where a killed one ended. A choice is kept "
     "if a last, longer comparison finds it faster than the cost model's.";
 

@@ -22,20 +22,6 @@ bool tern__is_tunable(const tern__op *op)
     return false;
 }
 
-int *tern__only_users(const tern_graph *g)
-{
-    int *user = tern__alloc_array((size_t)g->n_values + 1, sizeof *user);
-    for (int v = 0; user && v < g->n_values; v++)
-        user[v] = -1;
-    for (int i = 0; user && i < g->n_nodes; i++)
-        for (int k = 0; k < g->nodes[i]->n_in; k++) {
-            const tern_value v = g->nodes[i]->in[k];
-            if (v != TERN_NONE)
-                user[v] = user[v] == -1 || user[v] == i ? i : -2;
-        }
-    return user;
-}
-
 /* --- Printing --- */
 
 /* Attributes that say what would be so without them. */

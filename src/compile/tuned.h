@@ -8,8 +8,6 @@
 
 /* Can anything be chosen for this op? */
 bool tern__is_tunable(const struct tern__op *op);
-/* Per value of g: the only node that reads it, -1: none, -2: several. For tern__free(); NULL: no memory. */
-int *tern__only_users(const tern_graph *g);
 /* What measurements of a node are kept under: op, operands (which are constants), attributes, what follows it, exactness:
  *     conv(f32[1,64,56,56],const f32[64,64,3,3]) pads=1,1,1,1 +pointwise
  * The same in the graph before and after the layout pass. +pointwise: elementwise ops follow; +residual: one of them takes another operand of the

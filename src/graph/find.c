@@ -1,6 +1,7 @@
-/* Looking into a graph from outside: counts, names, types, and values by name. */
+/* Looking into a graph: counts, names, types, values by name, and who reads what. */
 #include "graph/node.h"
 
+#include "base/alloc.h"
 #include "base/status.h"
 
 #include <string.h>
@@ -114,4 +115,32 @@ int64_t tern_graph_macs(const tern_graph *g)
     for (int i = 0; g && i < g->n_nodes; i++)
         sum += node_macs(g, g->nodes[i]);
     return sum;
+}
+
+int *tern__count_readers(const tern_graph *g)
+{
+    int *n = tern__alloc_array((size_t)g->n_values + 1, sizeof *n);
+    for (int i = 0; n && i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i]->n_in; k++)
+            if (g->nodes[i]->in[k] != TERN_NONE)
+                n[g->nodes[i]->in[k]]++;
+    for (int i = 0; n && i < g->n_outputs; i++)
+        n[g->outputs[i].value]++;
+    for (int i = 0; n && i < g->n_assigns; i++)
+        n[g->assigns[i].value]++;
+    return n;
+}
+
+int *tern__only_users(const tern_graph *g)
+{
+    int *user = tern__alloc_array((size_t)g->n_values + 1, sizeof *user);
+    for (int v = 0; user && v < g->n_values; v++)
+        user[v] = -1;
+    for (int i = 0; user && i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i]->n_in; k++) {
+            const tern_value v = g->nodes[i]->in[k];
+            if (v != TERN_NONE)
+                user[v] = user[v] == -1 || user[v] == i ? i : -2;
+        }
+    return user;
 }

@@ -105,6 +105,10 @@ static inline const tern_shape *tern__shape_of(const tern_graph *g, tern_value v
 static inline tern_dtype tern__dtype_of(const tern_graph *g, tern_value v) { return tern__value_at(g, v)->type.dtype; }
 /* The node that makes v, NULL for inputs, constants, variables. */
 const tern__node *tern__producer(const tern_graph *g, tern_value v);
+/* Per value of g: how many read it, results and assignments of the graph among them. For tern__free(); NULL: no memory. */
+int *tern__count_readers(const tern_graph *g);
+/* Per value of g: the only node that reads it, -1: none, -2: several. For tern__free(); NULL: no memory. */
+int *tern__only_users(const tern_graph *g);
 int64_t tern__elems(const tern_shape *s);          /* product; the shape was checked when the value was made */
 size_t tern__type_bytes(const tern__type *t);
 bool tern__shape_equal(const tern_shape *a, const tern_shape *b);

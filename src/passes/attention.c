@@ -309,24 +309,11 @@ static tern_status visit(tern__rewrite *rw, const tern__node *n)
     return tern__rewrite_copy(rw, n);
 }
 
-static void count_uses(const tern_graph *g, int *uses)
-{
-    for (int i = 0; i < g->n_nodes; i++)
-        for (int k = 0; k < g->nodes[i]->n_in; k++)
-            if (g->nodes[i]->in[k] != TERN_NONE)
-                uses[g->nodes[i]->in[k]]++;
-    for (int i = 0; i < g->n_outputs; i++)
-        uses[g->outputs[i].value]++;
-    for (int i = 0; i < g->n_assigns; i++)
-        uses[g->assigns[i].value]++;
-}
-
 static tern_status run(const tern_graph *in, tern_graph **out)
 {
-    int *uses = tern__alloc_array((size_t)in->n_values, sizeof *uses);
+    int *uses = tern__count_readers(in);
     if (!uses)
         return tern__fail(TERN_E_NOMEM, "attention: %d counters", in->n_values);
-    count_uses(in, uses);
     tern_status st = tern__graph_rewrite(in, uses, visit, out);
     tern__free(uses);
     return st;
