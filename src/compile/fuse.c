@@ -6,7 +6,6 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "compile/compile.h"
-#include "compile/tuned.h"
 
 enum {
     MAX_GROUP_NODES = 64,

@@ -5,7 +5,6 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "compile/compile.h"
-#include "compile/tuned.h"
 
 struct layouts {
     const tern_graph *g;

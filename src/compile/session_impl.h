@@ -35,6 +35,12 @@ struct tern_session {
 
 /* Passes, layout, fusion, kernels, plans: fills s. */
 tern_status tern__session_build(tern_session *s, const tern_graph *g, const tern_session_params *p);
+/* Bytes of a slot for v: no buffer is empty. */
+size_t tern__value_bytes(const tern_session *s, tern_value v);
+/* A constant that is only packed: it need not stay on the device. Tiny ones do, slots are larger than they are. */
+bool tern__is_passing(const tern_session *s, tern_value v);
+/* Packs the constants by the prepare plan, whose memory is bound but for that of passing ones: these come and go one after the other. */
+tern_status tern__prepare(tern_session *s);
 /* What g would move with every op on its own. */
 int64_t tern__bytes_unfused(const tern_graph *g);
 
