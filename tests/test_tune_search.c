@@ -11,27 +11,12 @@
 
 #include "base/fault.h"
 #include "compile/tuned.h"
+#include "fresh_dir.h"
 #include "graph_help.h"
 
 #if TERN_HAVE_SQLITE
 
-static char dir[64];
 static const char problem[] = "matmul(f32[64,128],const f32[128,160])";
-
-static int fresh_dir(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "/tmp/tern-search-XXXXXX");
-    return mkdtemp(dir) ? 0 : 1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
 
 static tern_device *null_device(void)
 {

@@ -18,32 +18,9 @@
 #include "base/file.h"
 #include "compile/tuned.h"
 #include "device/device.h"
+#include "fresh_dir.h"
 #include "graph_help.h"
 #include "program/tuned.h"
-
-static char dir[64];
-
-static const char *in_dir(const char *name)
-{
-    static char path[200];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    return path;
-}
-
-static int fresh_dir(void **state)
-{
-    (void)state;
-    snprintf(dir, sizeof dir, "/tmp/tern-tuned-XXXXXX");
-    return mkdtemp(dir) ? 0 : 1;
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
 
 static void write_file(const char *path, const void *data, size_t n)
 {
