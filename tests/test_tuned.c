@@ -22,14 +22,6 @@
 #include "graph_help.h"
 #include "program/tuned.h"
 
-static void write_file(const char *path, const void *data, size_t n)
-{
-    tern__file_writer w;
-    assert_ok(tern__file_writer_open(&w, path, 0600));
-    tern__file_writer_put(&w, data, n);
-    assert_ok(tern__file_writer_close(&w));
-}
-
 /* --- Problems as text --- */
 
 /* What the first contraction of a session's plan is called. */
@@ -98,6 +90,14 @@ static void texts_that_are_no_problem(void **state)
 }
 
 #if TERN_HAVE_SQLITE
+
+static void write_file(const char *path, const void *data, size_t n)
+{
+    tern__file_writer w;
+    assert_ok(tern__file_writer_open(&w, path, 0600));
+    tern__file_writer_put(&w, data, n);
+    assert_ok(tern__file_writer_close(&w));
+}
 
 /* --- The store --- */
 

@@ -24,12 +24,6 @@ void tern__tuned_fingerprint(const tern_device *d, char out[33])
     tern__digest_hex(key, out);
 }
 
-static bool store_path(tern__str *path, const char *dir)
-{
-    tern__str_addf(path, "%s/tuned.sqlite", dir);
-    return !path->failed;
-}
-
 #if TERN_HAVE_SQLITE
 
 #include <sqlite3.h>
@@ -45,6 +39,12 @@ struct tern__tuned_db {
     sqlite3 *db;
     char *path;
 };
+
+static bool store_path(tern__str *path, const char *dir)
+{
+    tern__str_addf(path, "%s/tuned.sqlite", dir);
+    return !path->failed;
+}
 
 /* --- Calls --- */
 

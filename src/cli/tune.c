@@ -307,6 +307,14 @@ static int search_all(job *j)
     return code;
 }
 
+static bool all_left_out(const job *j)
+{
+    for (int i = 0; i < j->n; i++)
+        if (!*j->task[i].error)
+            return false;
+    return true;
+}
+
 /* --- Results --- */
 
 static void print_json(const job *j)
@@ -452,6 +460,8 @@ static int tune(job *j, int argc, char **argv)
         print_json(j);
     else if (code == CLI_OK)
         print_text(j);
+    if (code == CLI_OK && all_left_out(j))
+        code = cli_error(CLI_FAILED, "tune: nothing could be searched: %s", j->task[0].error);
     for (int i = 0; i < j->n; i++)
         free(j->task[i].problem);
     free(j->task);
