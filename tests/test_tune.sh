@@ -6,7 +6,7 @@ tests=$(cd "$(dirname "$0")" && pwd)
 . "$tests/cli.sh"
 TERN_CACHE_DIR=$tmp/cache
 export TERN_CACHE_DIR
-if "$tern" tune gemm 8:8:8 --budget 0 2>&1 | grep -q 'no SQLite'; then
+if TERN_CACHE_DIR=$tmp/other "$tern" tune gemm 8:8:8 --budget 0 2>&1 | grep -q 'no SQLite'; then
   expect 1 'no SQLite' tune gemm 8:8:8 --budget 0
   expect 0 'nothing is kept' tune --list
   echo "1..$n"
