@@ -7,6 +7,7 @@
  * expressions of batch, m, n, k; store takes STORE_INDEX.
  * With GATHER, B is an image and B_INDEX is made of image, channel, i0, i1, i2: PIXEL (n or k) counts images and positions of the
  * window, TAP (k or n) channels of the group and taps. TRANSPOSED turns the geometry round, as gradients and transposed convolutions want.
+ * With BUFFERS, operands and result are not hooks' but memory: a[batch][k][m], b[batch][k][n], c[batch][m][n], f32, no SPLITS.
  * With INTEGER, operands are 8-bit integers less zero points, which load_a_zero and load_b_zero fetch for A_ZERO_INDEX and B_ZERO_INDEX; ACC is int.
  * With SPLITS > 1 each group sums a part of k and leaves it in `partial` [split][batch][m][n] for gemm_simt_sum.cl. */
 #ifndef KERNEL /* Defaults, a plain f32 product: they show every name and let this file parse on its own. */
@@ -36,6 +37,7 @@
 #define SPLIT_K 256   /* k of one split, a multiple of TILE_K */
 #define GATHER 0
 #define INTEGER 0      /* undefined: 0 */
+#define BUFFERS 0      /* undefined: 0 */
 static inline float load_a(uint m, uint k, HOOK_PARAMS) { return h0[m * SIZE_K + k]; }
 static inline float4 load_a4(uint m, uint k, HOOK_PARAMS) { return vload4(0, h0 + m * SIZE_K + k); }
 static inline float load_b(uint k, uint n, HOOK_PARAMS) { return h1[k * SIZE_N + n]; }
@@ -55,6 +57,21 @@ static inline void store4(float4 x, uint m, uint n, HOOK_PARAMS) { vstore4(x, 0,
 #define OF_A4(x) (x)
 #define OF_B4(x) (x)
 #endif
+#if BUFFERS
+#define FETCH_A from_a[(batch * SIZE_K + k) * SIZE_M + m]
+#define FETCH_B from_b[(batch * SIZE_K + k) * SIZE_N + n]
+#define FETCH_A4 vload4(0, from_a + (batch * SIZE_K + k) * SIZE_M + m)
+#define FETCH_B4 vload4(0, from_b + (batch * SIZE_K + k) * SIZE_N + n)
+#define PUT(x) to_c[(batch * SIZE_M + m) * SIZE_N + n] = (x)
+#define PUT4(x) vstore4(x, 0, to_c + (batch * SIZE_M + m) * SIZE_N + n)
+#else
+#define FETCH_A OF_A(load_a(A_INDEX, HOOK_ARGS))
+#define FETCH_B OF_B(load_b(B_INDEX, HOOK_ARGS))
+#define FETCH_A4 OF_A4(load_a4(A_INDEX, HOOK_ARGS))
+#define FETCH_B4 OF_B4(load_b4(B_INDEX, HOOK_ARGS))
+#define PUT(x) store(x, STORE_INDEX, HOOK_ARGS)
+#define PUT4(x) store4(x, STORE_INDEX, HOOK_ARGS)
+#endif
 #define ITEMS (ITEMS_M * ITEMS_N)
 #define TILE_M (ITEMS_M * PER_M)
 #define TILE_N (ITEMS_N * PER_N)
@@ -71,7 +88,11 @@ kernel void KERNEL(
 #if SPLITS > 1
     global ACC *restrict partial,
 #endif
+#if BUFFERS
+    const global ACC *restrict from_a, const global ACC *restrict from_b, global ACC *restrict to_c)
+#else
     HOOK_PARAMS)
+#endif
 {
     local ACC slice_a[TILE_K][TILE_M + 4] __attribute__((aligned(32)));
     local ACC slice_b[TILE_K][TILE_N + 4] __attribute__((aligned(32)));
@@ -97,7 +118,7 @@ kernel void KERNEL(
 #if A_WIDTH == 4
             ACC4 v = 0;
             if (m < SIZE_M && k < SIZE_K)
-                v = OF_A4(load_a4(A_INDEX, HOOK_ARGS));
+                v = FETCH_A4;
 #if A_K_FAST
             slice_a[slice_k][slice_m] = v.s0;
             slice_a[slice_k + 1][slice_m] = v.s1;
@@ -109,7 +130,7 @@ kernel void KERNEL(
 #else
             ACC v = 0;
             if (m < SIZE_M && k < SIZE_K)
-                v = OF_A(load_a(A_INDEX, HOOK_ARGS));
+                v = FETCH_A;
             slice_a[slice_k][slice_m] = v;
 #endif
         }
@@ -141,7 +162,7 @@ kernel void KERNEL(
 #if B_WIDTH == 4
             ACC4 v = 0;
             if (inside)
-                v = OF_B4(load_b4(B_INDEX, HOOK_ARGS));
+                v = FETCH_B4;
 #if B_N_FAST
             vstore4(v, 0, &slice_b[slice_k][slice_n]);
 #else
@@ -153,7 +174,7 @@ kernel void KERNEL(
 #else
             ACC v = 0;
             if (inside)
-                v = OF_B(load_b(B_INDEX, HOOK_ARGS));
+                v = FETCH_B;
             slice_b[slice_k][slice_n] = v;
 #endif
         }
@@ -188,9 +209,9 @@ kernel void KERNEL(
 #if SPLITS > 1
             partial[((split * BATCH + batch) * (ulong)SIZE_M + m) * SIZE_N + n] = acc[i][j];
 #elif STORE_WIDTH == 4
-            store4((ACC4)(acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]), STORE_INDEX, HOOK_ARGS);
+            PUT4((ACC4)(acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]));
 #else
-            store(acc[i][j], STORE_INDEX, HOOK_ARGS);
+            PUT(acc[i][j]);
 #endif
         }
     }
@@ -200,6 +221,12 @@ kernel void KERNEL(
 #undef OF_B
 #undef OF_A4
 #undef OF_B4
+#undef FETCH_A
+#undef FETCH_B
+#undef FETCH_A4
+#undef FETCH_B4
+#undef PUT
+#undef PUT4
 #undef ITEMS
 #undef TILE_M
 #undef TILE_N

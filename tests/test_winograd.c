@@ -58,8 +58,8 @@ static double tolerance_of(const struct layer *v, int m)
     return (m == 4 ? 3e-6 : 1e-6) * sqrt(27.0 * (double)(v->backward ? v->o : v->c)) + 1e-6;
 }
 
-/* All layers in one session by tiles of m x m, twice: right, and the same bits both times. The largest error beside what is allowed. */
-static double check(const struct layer *v, int n, int m)
+/* All layers in one session by tiles of m x m of the kernels of a family, twice: right, and the same bits both times. The largest error beside what is allowed. */
+static double check(const struct layer *v, int n, const char *family, int m)
 {
     tern_graph *g = new_graph();
     tern_session *s = NULL;
@@ -73,7 +73,7 @@ static double check(const struct layer *v, int n, int m)
     tern__array *arrays = random_inputs(g, 5);
     assert_ok(tern__interp_init(&it, g));
     assert_ok(tern__interp_run(&it, arrays));
-    snprintf(force, sizeof force, "conv=cpu_winograd%d,conv_grad_input=cpu_winograd%d", m, m);
+    snprintf(force, sizeof force, "conv=%s_winograd%d,conv_grad_input=%s_winograd%d", family, m, family, m);
     assert_ok(tern_session_create(device, g, &(tern_session_params){.force_impl = force}, &s));
     for (int i = 0; i < n; i++)
         in[i] = tensor_of(&arrays[i]);
@@ -125,10 +125,22 @@ static void layers_agree(void **state)
         for (int i = 0; i < TERN_COUNT(layers); i += step)
             some[n++] = layers[i];
         device->info.native_vector_f32 = width;
-        const double four = check(some, n, 4), two = check(some, n, 2);
+        const double four = check(some, n, "cpu", 4), two = check(some, n, "cpu", 2);
         print_message("width %u: at most %.2f of what tiles of 4x4 may be off, %.2f of 2x2\n", width, four, two);
     }
     device->info.native_vector_f32 = native;
+}
+
+/* The kernels for devices of many light items, which any device can run. */
+static void simt_layers_agree(void **state)
+{
+    (void)state;
+    struct layer some[TERN_COUNT(layers)];
+    int n = 0;
+    for (int i = 0; i < TERN_COUNT(layers); i += every)
+        some[n++] = layers[i];
+    const double four = check(some, n, "simt", 4), two = check(some, n, "simt", 2);
+    print_message("simt: at most %.2f of what tiles of 4x4 may be off, %.2f of 2x2\n", four, two);
 }
 
 /* A big image takes several pairs of launches; the last moves back over tiles of the one before. */
@@ -138,8 +150,8 @@ static void strips_meet(void **state)
     static const struct layer big[] = {{1, 1, 5, 91, 87, 1, 1, 1, 1, true, false}, {1, 16, 2, 90, 90, 1, 1, 1, 1, true, false}};
     const uint64_t cache = device->info.cache_bytes;
     device->info.cache_bytes = 0;
-    check(big, every > 1 ? 1 : 2, 4);
-    check(big, every > 1 ? 1 : 2, 2);
+    check(big, every > 1 ? 1 : 2, "cpu", 4);
+    check(big, every > 1 ? 1 : 2, "cpu", 2);
     device->info.cache_bytes = cache;
 }
 
@@ -184,6 +196,24 @@ static void chosen_where_it_pays(void **state)
     device->info.native_vector_f32 = native;
 }
 
+static void chosen_on_simt_devices(void **state)
+{
+    (void)state;
+    tern_device *cpu = device;
+    const struct layer big = {1, 64, 64, 56, 56, 1, 1, 1, 1, true, false}, tiny = {1, 16, 16, 6, 6, 1, 1, 1, 1, true, false};
+    struct layer trained = big, gradient = big;
+    trained.constant = false;
+    gradient.backward = true;
+    assert_ok(tern_device_open(&(tern_device_params){.family = "simt"}, &device));
+    assert_chosen(&big, false, "simt_winograd4");
+    assert_chosen(&gradient, false, "simt_winograd4");
+    assert_chosen(&big, true, "simt_tile");
+    assert_chosen(&tiny, false, "simt_tile");
+    assert_chosen(&trained, false, "simt_tile");
+    tern_device_close(device);
+    device = cpu;
+}
+
 static void refusals_have_reasons(void **state)
 {
     (void)state;
@@ -206,8 +236,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_agree),
+        cmocka_unit_test(simt_layers_agree),
         cmocka_unit_test(strips_meet),
         cmocka_unit_test(chosen_where_it_pays),
+        cmocka_unit_test(chosen_on_simt_devices),
         cmocka_unit_test(refusals_have_reasons),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

@@ -45,7 +45,8 @@ static tern_status expand(tern_graph *g, const tern__node *n, const tern_value *
 }
 
 static const tern__impl *const impls[] = {&tern__impl_conv_winograd4, &tern__impl_conv_winograd2, &tern__impl_conv_cpu,
-                                         &tern__impl_conv_depthwise_cpu, &tern__impl_conv_simt, NULL};
+                                         &tern__impl_conv_depthwise_cpu, &tern__impl_conv_winograd4_simt, &tern__impl_conv_winograd2_simt,
+                                         &tern__impl_conv_simt, NULL};
 
 TERN_OP(conv) = {
     .name = "conv",

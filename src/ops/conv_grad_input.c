@@ -31,7 +31,8 @@ static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy
 }
 
 static const tern__impl *const impls[] = {&tern__impl_conv_grad_input_winograd4, &tern__impl_conv_grad_input_winograd2, &tern__impl_conv_grad_input_cpu,
-                                         &tern__impl_conv_grad_input_depthwise_cpu, &tern__impl_conv_grad_input_simt, NULL};
+                                         &tern__impl_conv_grad_input_depthwise_cpu, &tern__impl_conv_grad_input_winograd4_simt,
+                                         &tern__impl_conv_grad_input_winograd2_simt, &tern__impl_conv_grad_input_simt, NULL};
 
 TERN_OP(conv_grad_input) = {
     .name = "conv_grad_input",

@@ -284,6 +284,28 @@ static tern_status lower_product(tern__lower *l, const struct product *p)
     return partial >= 0 ? lower_sum(l, p, &t, acc, partial) : TERN_OK;
 }
 
+tern_status tern__simt_multiply(tern__lower *l, int64_t batch, int64_t m, int64_t n, int64_t k, int a, int b, int c)
+{
+    struct product p = {.batch = batch, .m = m, .n = n, .k = k, .b_n_fast = true, .a.width = m % 4 ? 1 : 4, .b.width = n % 4 ? 1 : 4};
+    struct tiling t;
+    choose_tiling(l, &p, sizeof(float), &t);
+    t.splits = 1;
+    t.split_k = ceil_div(k, t.tile_k) * t.tile_k;
+    tern__kern *kern = tern__lower_kernel(l, "gemm_simt.cl");
+    if (!kern)
+        return TERN_E_NOMEM;
+    define_sizes(kern, &p, &t, "float");
+    define_tiling(kern, &p, &t, "float", t.per_n >= 4 ? p.b.width : 1);
+    define_number(kern, "GATHER", 0);
+    define_number(kern, "BUFFERS", 1);
+    tern__kern_slot(kern, a, false);
+    tern__kern_slot(kern, b, false);
+    tern__kern_slot(kern, c, true);
+    const size_t items = (size_t)(t.items_m * t.items_n);
+    tern__kern_range(kern, 1, (size_t[3]){(size_t)t.tiles * items, 1, 1}, (size_t[3]){items, 1, 1});
+    return TERN_OK;
+}
+
 /* --- What is taken --- */
 
 /* --- matmul --- */

@@ -30,6 +30,10 @@ extern const tern__impl tern__impl_conv_depthwise_cpu, tern__impl_conv_grad_inpu
 extern const tern__impl tern__impl_conv_winograd4, tern__impl_conv_winograd2;
 extern const tern__impl tern__impl_conv_grad_input_winograd4, tern__impl_conv_grad_input_winograd2;
 
+/* And on devices of many light items (impl_conv_winograd_simt.c): transforms around SIMT products. */
+extern const tern__impl tern__impl_conv_winograd4_simt, tern__impl_conv_winograd2_simt;
+extern const tern__impl tern__impl_conv_grad_input_winograd4_simt, tern__impl_conv_grad_input_winograd2_simt;
+
 /* Convolutions and products of 8-bit integers on CPU devices (impl_int8_cpu.c): with the processor's dot product of bytes, or without. */
 extern const tern__impl tern__impl_conv_dot8_cpu, tern__impl_matmul_dot8_cpu;
 extern const tern__impl tern__impl_conv_int8_cpu, tern__impl_matmul_int8_cpu;
