@@ -31,6 +31,7 @@
 #define PT 1
 #define PL 1
 #define IMAGES 16 /* images of a chunk */
+#define SIZE_PARAMS
 #endif
 
 #define NR (NV * W)
@@ -65,7 +66,7 @@
 #define ALWAYS(t, kw) 1
 #define INSIDE(t, kw) ((uint)(iy + t * DH) < H && (uint)(ix + kw * DW) < IW)
 
-__kernel void KERNEL(const __global float *restrict x, const __global float *restrict dy, __global float *restrict partial)
+__kernel void KERNEL(const __global float *restrict x, const __global float *restrict dy, __global float *restrict partial SIZE_PARAMS)
 {
     const uint ob = (uint)get_global_id(0);
     const uint cb = (uint)get_global_id(1);

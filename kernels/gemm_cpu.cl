@@ -31,6 +31,7 @@
 #define PGROUP 1  /* panels of B worked on in turn for each tile of rows: PGROUP*K*NR floats should stay in the second cache */
 #define SPLITS 1
 #define KPART K
+#define SIZE_PARAMS /* what stands here ends the parameters where SPLITS > 1 */
 static inline void STORE(float acc, uint m, uint n, HOOK_PARAMS) { c[m * N + n] = acc; }
 static inline void STORE16(float16 acc, uint m, uint n, HOOK_PARAMS) { vstore16(acc, 0, c + m * N + n); }
 #endif
@@ -56,7 +57,7 @@ static inline void STORE16(float16 acc, uint m, uint n, HOOK_PARAMS) { vstore16(
 #endif
 
 #if SPLITS > 1
-__kernel void KERNEL(const __global float *restrict a, const __global float *restrict b, __global float *restrict partial)
+__kernel void KERNEL(const __global float *restrict a, const __global float *restrict b, __global float *restrict partial SIZE_PARAMS)
 #else
 __kernel void KERNEL(const __global float *restrict a, const __global float *restrict b, HOOK_PARAMS)
 #endif

@@ -9,6 +9,7 @@
 #define SCHUNK 256 /* positions of one item */
 #define SRC 0 /* 0: f32, 1: f16, 2: bf16 */
 #define ANY_ADDRESS 0 /* 1: src lies at any address */
+#define SIZE_PARAMS
 #endif
 
 #if ANY_ADDRESS
@@ -35,7 +36,7 @@
 #define UNIT 1 /* of SRC_T to an element */
 #endif
 
-__kernel void KERNEL(const __global SRC_T *restrict src, __global float *restrict dst)
+__kernel void KERNEL(const __global SRC_T *restrict src, __global float *restrict dst SIZE_PARAMS)
 {
     const uint s0 = (uint)get_global_id(0) * SCHUNK, s1 = min(s0 + (uint)SCHUNK, (uint)S);
     const uint cb = (uint)get_global_id(1);

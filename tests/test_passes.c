@@ -391,7 +391,8 @@ static void passes_are_switched_off_by_name(void **state)
     assert_string_equal(out->nodes[0]->op->name, "reshape"); /* nothing could run a flatten */
     tern_graph_destroy(out);
     assert_fails(tern__passes_run(g, "dce,simplfy", 0, &out), TERN_E_NOT_FOUND,
-                 "no pass is called \"simplfy\"; there are qdq, integer, attention, expand, widen, simplify, fold, cse, bnfold, dce, layout, fuse, and \"all\"");
+                 "no pass is called \"simplfy\"; there are qdq, integer, attention, expand, widen, simplify, fold, cse, bnfold, dce, layout, fuse, chain, "
+                 "and \"all\"");
     assert_true(tern__pass_disabled("layout,fuse", "fuse") && !tern__pass_disabled("layout,fuse", "fus") && !tern__pass_disabled(NULL, "fuse"));
     tern_graph_destroy(g);
 }

@@ -444,6 +444,88 @@ static void test_plans_of_calls_alone(void **state)
     close_fixture(&f);
 }
 
+static const char chain_source[] = "kernel void scale(global const float *x, global float *y, float a)\n"
+                                   "{ uint i = get_global_id(0); y[i] = a * x[i]; }\n"
+                                   "kernel void both(global uint *count, global const uint *words, global const float *x, global float *y,\n"
+                                   "  global float *arena)\n"
+                                   "{ uint i = get_global_id(0); global float *t = arena + words[1] * 64u;\n"
+                                   "  t[i] = words[0] * x[i]; y[i] = 2.0f * t[i] + count[0]; if (i == 0) count[0] = 0; }\n";
+
+/* Two launches through the arena, and a chain of both whose kernel finds the second intermediate by its place. */
+static void record_chain(fixture *f)
+{
+    int slot[2], aside;
+    OK(tern__plan_create(f->d, &f->plan));
+    OK(tern__plan_add_slot(f->plan, TERN__SLOT_BOUND, N * 4, &f->x));
+    OK(tern__plan_add_slot(f->plan, TERN__SLOT_BOUND, N * 4, &f->y));
+    OK(tern__plan_add_slot(f->plan, TERN__SLOT_ARENA, N * 4, &aside));
+    OK(tern__plan_add_slot(f->plan, TERN__SLOT_ARENA, N * 4, &f->t[0]));
+    for (int i = 0; i < 2; i++)
+        OK(tern__plan_add_slot(f->plan, TERN__SLOT_OWNED, 8, &slot[i]));
+    OK(add_scale(f->plan, 0, f->x, aside, 2));
+    OK(add_scale(f->plan, 0, f->x, f->t[0], 3));
+    OK(add_scale(f->plan, 1, f->t[0], f->y, 2));
+    tern__plan_keep_slot(f->plan, aside);
+    const tern__plan_arg args[] = { slot_arg(slot[0], true), slot_arg(slot[1], false), slot_arg(f->x, false), slot_arg(f->y, true),
+                                    { .kind = TERN__PLAN_ARENA } };
+    const tern__plan_word words[] = { { 3, -1 }, { 0, f->t[0] } };
+    tern__plan_launch l = { .kernel = "both", .dims = 1, .global = { N }, .args = args, .n_args = 5 };
+    assert_int_equal(tern__plan_chain(f->plan, 4, &l, words, 2, 256), TERN_E_INVALID); /* more than there are */
+    assert_int_equal(tern__plan_chain(f->plan, 2, &l, &(tern__plan_word){ 0, 99 }, 1, 256), TERN_E_INVALID);
+    l.n_args = 1;
+    assert_int_equal(tern__plan_chain(f->plan, 2, &l, words, 2, 256), TERN_E_INVALID); /* nowhere for the words */
+    l.n_args = 5;
+    OK(tern__plan_chain(f->plan, 2, &l, words, 2, 256));
+    assert_int_equal(tern__plan_chain(f->plan, 1, &l, words, 2, 256), TERN_E_INVALID); /* in one already */
+    OK(tern__plan_finish(f->plan, &f->program, 1));
+}
+
+static void test_chains(void **state)
+{
+    (void)state;
+    for (int i = 0; i < TERN_COUNT(devices); i++) {
+        fixture f = { .d = open_device(devices[i], false) };
+        float host[N];
+        tern__buffer *x = NULL, *y = NULL;
+        OK(tern__program_build(f.d, chain_source, sizeof chain_source - 1, "", NULL, &f.program));
+        record_chain(&f);
+        assert_int_equal(tern__plan_n_launches(f.plan), 3);
+        assert_int_equal(tern__plan_arena_bytes(f.plan), 2 * 4096);
+        OK(tern__buffer_create(f.d, sizeof host, &x));
+        OK(tern__buffer_create(f.d, sizeof host, &y));
+        for (int run = 0; run < 3; run++) {
+            for (int k = 0; k < N; k++)
+                host[k] = (float)(run + k);
+            OK(tern__buffer_write(x, 0, host, sizeof host));
+            OK(tern__plan_bind(f.plan, f.x, x));
+            OK(tern__plan_bind(f.plan, f.y, y));
+            OK(tern__plan_run(f.plan));
+            OK(tern__buffer_read(y, 0, host, sizeof host));
+            for (int k = 0; k < N && *devices[i] == 0; k++)
+                assert_true(host[k] == (float)(6 * (run + k)));
+        }
+        tern__buffer_release(x);
+        tern__buffer_release(y);
+        close_fixture(&f);
+    }
+}
+
+/* Profiles time each launch. */
+static void test_profiled_plans_have_no_chains(void **state)
+{
+    (void)state;
+    fixture f = { 0 };
+    OK(tern_device_open(&(tern_device_params){ .select = "null", .cache_dir = "", .profile = true }, &f.d));
+    OK(tern__plan_create(f.d, &f.plan));
+    OK(tern__plan_add_slot(f.plan, TERN__SLOT_OWNED, N * 4, &f.x));
+    OK(add_scale(f.plan, 0, f.x, f.x, 2));
+    const tern__plan_arg args[] = { slot_arg(f.x, true), slot_arg(f.x, true) };
+    const tern__plan_launch l = { .kernel = "both", .dims = 1, .global = { N }, .args = args, .n_args = 2 };
+    assert_int_equal(tern__plan_chain(f.plan, 1, &l, NULL, 0, 256), TERN_E_INVALID);
+    assert_non_null(strstr(tern_last_error(), "profiled"));
+    close_fixture(&f);
+}
+
 static void test_local_memory_and_kept_slots(void **state)
 {
     (void)state;
@@ -629,6 +711,8 @@ int main(void)
         cmocka_unit_test(test_aliases_of_bound_slots),
         cmocka_unit_test(test_calls),
         cmocka_unit_test(test_plans_of_calls_alone),
+        cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_profiled_plans_have_no_chains),
         cmocka_unit_test(test_local_memory_and_kept_slots),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_profile_and_trace),

@@ -18,16 +18,24 @@ tern_status tern__plan_create(tern_device *d, tern__plan **out)
     return TERN_OK;
 }
 
+/* Launches first, then chains. */
+static plan_launch *launch_at(const tern__plan *p, int i)
+{
+    return i < p->n_launches ? &p->launches[i] : &p->chains[i - p->n_launches];
+}
+
 void tern__plan_destroy(tern__plan *p)
 {
     if (!p)
         return;
     tern__plan_profile_finish(p);
-    for (int i = 0; i < p->n_launches; i++) {
-        tern__kernel_release(p->launches[i].kernel);
-        tern__free(p->launches[i].kernel_name);
-        tern__free(p->launches[i].data);
-        tern__free(p->launches[i].slots);
+    for (int i = 0; i < p->n_launches + p->n_chains; i++) {
+        plan_launch *l = launch_at(p, i);
+        tern__kernel_release(l->kernel);
+        tern__free(l->kernel_name);
+        tern__free(l->data);
+        tern__free(l->words);
+        tern__free(l->slots);
     }
     for (int i = 0; i < p->n_slots; i++)
         tern__buffer_release(p->slots[i].buffer);
@@ -35,6 +43,7 @@ void tern__plan_destroy(tern__plan *p)
         tern__buffer_release(p->chunks[i]);
     tern__free(p->slots);
     tern__free(p->launches);
+    tern__free(p->chains);
     tern__free(p->args);
     tern__free(p->uses);
     tern__free(p->chunks);
@@ -107,11 +116,10 @@ static tern_status check_launch(const tern__plan *p, const tern__plan_launch *l)
     return TERN_OK;
 }
 
-tern_status tern__plan_add_launch(tern__plan *p, const tern__plan_launch *l)
+/* A copy of l with its arguments in the plan, for the caller to put in its place. */
+static tern_status copy_launch(tern__plan *p, const tern__plan_launch *l, plan_launch *to)
 {
-    TERN_TRY(check_recording(p));
-    TERN_TRY(check_launch(p, l));
-    bool room = TERN_GROW(p->launches, p->n_launches, p->cap_launches);
+    bool room = true;
     for (int i = 0; room && i < l->n_args; i++) {
         room = TERN_GROW(p->args, p->n_args + i, p->cap_args);
         if (room)
@@ -120,11 +128,64 @@ tern_status tern__plan_add_launch(tern__plan *p, const tern__plan_launch *l)
     char *name = room ? tern__strdup(l->kernel) : NULL;
     if (!name)
         return tern__fail(TERN_E_NOMEM, "plan: no host memory for launch %d", p->n_launches);
-    plan_launch *to = &p->launches[p->n_launches++];
     *to = (plan_launch){ .kernel_name = name, .program = l->program, .group = l->group, .dims = l->dims, .args_at = p->n_args, .n_args = l->n_args };
     memcpy(to->global, l->global, sizeof to->global);
     memcpy(to->local, l->local, sizeof to->local);
     p->n_args += l->n_args;
+    return TERN_OK;
+}
+
+tern_status tern__plan_add_launch(tern__plan *p, const tern__plan_launch *l)
+{
+    TERN_TRY(check_recording(p));
+    TERN_TRY(check_launch(p, l));
+    if (!TERN_GROW(p->launches, p->n_launches, p->cap_launches))
+        return tern__fail(TERN_E_NOMEM, "plan: no host memory for launch %d", p->n_launches);
+    TERN_TRY(copy_launch(p, l, &p->launches[p->n_launches]));
+    p->n_launches++;
+    return TERN_OK;
+}
+
+static tern_status check_chain(const tern__plan *p, int n, const tern__plan_launch *l)
+{
+    TERN_TRY(check_launch(p, l));
+    if (n < 1 || n > p->n_launches || p->device->profile)
+        return tern__fail(TERN_E_INVALID, "plan: a chain %s of %d launches, %d are recorded%s", l->kernel, n, p->n_launches,
+                          p->device->profile ? " and profiled" : "");
+    for (int i = p->n_launches - n; i < p->n_launches; i++)
+        if (p->launches[i].fn || p->launches[i].chained)
+            return tern__fail(TERN_E_INVALID, "plan: launch %d cannot be in chain %s, it is %s", i, l->kernel, p->launches[i].fn ? "a call" : "in another");
+    for (int i = 0; i < 2; i++)
+        if (l->n_args < 2 || l->args[i].kind != TERN__PLAN_SLOT || p->slots[l->args[i].slot].kind != TERN__SLOT_OWNED)
+            return tern__fail(TERN_E_INVALID, "plan: chain %s keeps no counters or steps", l->kernel);
+    return TERN_OK;
+}
+
+tern_status tern__plan_chain(tern__plan *p, int n, const tern__plan_launch *l, const tern__plan_word *words, int n_words, size_t unit)
+{
+    TERN_TRY(check_recording(p));
+    TERN_TRY(check_chain(p, n, l));
+    for (int i = 0; i < n_words; i++)
+        if (words[i].slot >= 0)
+            TERN_TRY(check_slot(p, words[i].slot));
+    tern__plan_word *copy = tern__memdup(words, (size_t)n_words * sizeof *words);
+    if (!copy || !TERN_GROW(p->chains, p->n_chains, p->cap_chains)) {
+        tern__free(copy);
+        return tern__fail(TERN_E_NOMEM, "plan: no host memory for a chain of %d launches", n);
+    }
+    plan_launch *to = &p->chains[p->n_chains];
+    tern_status st = copy_launch(p, l, to);
+    if (st != TERN_OK) {
+        tern__free(copy);
+        return st;
+    }
+    to->words = copy;
+    to->n_words = n_words;
+    to->unit = unit;
+    for (int i = p->n_launches - n; i < p->n_launches; i++)
+        p->launches[i].chained = -1;
+    p->launches[p->n_launches - n].chained = n;
+    p->launches[p->n_launches - n].chain = p->n_chains++;
     return TERN_OK;
 }
 
@@ -267,9 +328,9 @@ static void share_buffers(tern__plan *p)
 
 static tern_status create_kernels(tern__plan *p, tern__program *const *programs, int n_programs)
 {
-    for (int i = 0; i < p->n_launches; i++) {
-        plan_launch *l = &p->launches[i];
-        if (l->fn)
+    for (int i = 0; i < p->n_launches + p->n_chains; i++) {
+        plan_launch *l = launch_at(p, i);
+        if (l->fn || l->chained)
             continue;
         if (l->program < 0 || l->program >= n_programs)
             return tern__fail(TERN_E_INVALID, "plan: kernel %s is in program %d of %d", l->kernel_name, l->program, n_programs);
@@ -292,6 +353,9 @@ static tern_status set_arg(tern__plan *p, const plan_launch *l, int a)
     if (from->kind == TERN__PLAN_SLOT) {
         arg.kind = TERN__ARG_BUFFER;
         arg.buffer = p->slots[from->slot].buffer;
+    } else if (from->kind == TERN__PLAN_ARENA) {
+        arg.kind = TERN__ARG_BUFFER;
+        arg.buffer = p->n_chunks ? p->chunks[0] : p->slots[p->args[l->args_at].slot].buffer; /* nobody reaches into none */
     } else if (from->kind == TERN__PLAN_SCALAR) {
         arg.kind = TERN__ARG_SCALAR;
         memcpy(arg.scalar, from->scalar, sizeof arg.scalar);
@@ -304,9 +368,9 @@ static tern_status set_arg(tern__plan *p, const plan_launch *l, int a)
 /* Sets what never changes, and lists by root where bound memory goes. */
 static tern_status set_constant_args(tern__plan *p)
 {
-    for (int i = 0; i < p->n_launches; i++) {
-        const plan_launch *l = &p->launches[i];
-        for (int a = 0; a < l->n_args; a++) {
+    for (int i = 0; i < p->n_launches + p->n_chains; i++) {
+        const plan_launch *l = launch_at(p, i);
+        for (int a = 0; a < l->n_args && !l->chained; a++) {
             const tern__plan_arg *arg = &p->args[l->args_at + a];
             int root = arg->kind == TERN__PLAN_SLOT ? tern__plan_root(p, arg->slot) : -1;
             if (root >= 0 && p->slots[root].kind == TERN__SLOT_BOUND)
@@ -331,13 +395,42 @@ static tern_status list_uses(tern__plan *p)
     if (!p->uses)
         return tern__fail(TERN_E_NOMEM, "plan: no host memory to list %d bound arguments", n);
     p->n_uses = n;
-    for (int i = 0; i < p->n_launches; i++)
-        for (int a = 0; a < p->launches[i].n_args; a++) {
-            const tern__plan_arg *arg = &p->args[p->launches[i].args_at + a];
+    for (int i = 0; i < p->n_launches + p->n_chains; i++)
+        for (int a = 0; a < launch_at(p, i)->n_args && !launch_at(p, i)->chained; a++) {
+            const tern__plan_arg *arg = &p->args[launch_at(p, i)->args_at + a];
             plan_slot *root = arg->kind == TERN__PLAN_SLOT ? &p->slots[tern__plan_root(p, arg->slot)] : NULL;
             if (root && root->kind == TERN__SLOT_BOUND)
                 p->uses[root->uses_at + root->n_uses++] = (plan_use){ i, a };
         }
+    return TERN_OK;
+}
+
+/* What a chain reads. Slices of the arena begin where their buffers say. */
+static tern_status write_words(tern__plan *p, const plan_launch *l, tern__buffer *to)
+{
+    uint32_t *words = tern__alloc_array((size_t)l->n_words + 1, sizeof *words);
+    if (!words)
+        return tern__fail(TERN_E_NOMEM, "plan: no host memory for %d words of chain %s", l->n_words, l->kernel_name);
+    tern_status st = TERN_OK;
+    for (int i = 0; i < l->n_words && st == TERN_OK; i++) {
+        const tern__buffer *b = l->words[i].slot >= 0 ? p->slots[l->words[i].slot].buffer : NULL;
+        words[i] = b ? (uint32_t)(b->offset / l->unit) : l->words[i].number;
+        if (l->words[i].slot >= 0 && (p->n_chunks != 1 || !b || b->parent != p->chunks[0] || b->offset % l->unit))
+            st = tern__fail(TERN_E_INVALID, "plan: slot %d is no part of one arena that chain %s could reach", l->words[i].slot, l->kernel_name);
+    }
+    if (st == TERN_OK)
+        st = tern__buffer_write(to, 0, words, (size_t)l->n_words * sizeof *words);
+    tern__free(words);
+    return st;
+}
+
+static tern_status fill_chains(tern__plan *p)
+{
+    for (int i = 0; i < p->n_chains; i++) {
+        const tern__plan_arg *args = &p->args[p->chains[i].args_at];
+        TERN_TRY(tern__buffer_zero(p->slots[args[0].slot].buffer));
+        TERN_TRY(write_words(p, &p->chains[i], p->slots[args[1].slot].buffer));
+    }
     return TERN_OK;
 }
 
@@ -352,6 +445,7 @@ tern_status tern__plan_finish(tern__plan *p, tern__program *const *programs, int
     TERN_TRY(create_kernels(p, programs, n_programs));
     TERN_TRY(set_constant_args(p));
     TERN_TRY(list_uses(p));
+    TERN_TRY(fill_chains(p));
     return tern__plan_profile_init(p);
 }
 
@@ -391,7 +485,7 @@ tern_status tern__plan_bind(tern__plan *p, int slot, tern__buffer *b)
             set_buffer(&p->slots[i], b);
     for (int i = 0; i < s->n_uses; i++) {
         plan_use u = p->uses[s->uses_at + i];
-        tern_status st = set_arg(p, &p->launches[u.launch], u.arg);
+        tern_status st = set_arg(p, launch_at(p, u.launch), u.arg);
         if (st != TERN_OK) {
             tern__buffer_release(s->buffer); /* so that the next bind sets every argument again */
             s->buffer = NULL;
@@ -449,6 +543,8 @@ static tern_status run_call(tern__plan *p, const plan_launch *l, void **events)
 static tern_status run_launch(tern__plan *p, int i, void **events)
 {
     const plan_launch *l = &p->launches[i];
+    if (l->chained)
+        l = &p->chains[l->chain];
     return l->fn ? run_call(p, l, events) : tern__kernel_launch(l->kernel, l->dims, l->global, l->local, events);
 }
 
@@ -457,14 +553,14 @@ tern_status tern__plan_run(tern__plan *p)
     if (!p->finished || p->n_unbound > 0)
         return fail_unbound(p);
     void **events = tern__plan_next_events(p);
-    for (int i = 0; i < p->n_launches; i++)
+    for (int i = 0; i < p->n_launches; i += TERN_MAX(p->launches[i].chained, 1))
         TERN_TRY(run_launch(p, i, events ? &events[2 * i] : NULL));
     return p->device->ops->flush(p->device);
 }
 
 tern_status tern__plan_run_one(tern__plan *p, int i)
 {
-    assert(p->finished && i >= 0 && i < p->n_launches);
+    assert(p->finished && i >= 0 && i < p->n_launches && !p->launches[i].chained);
     const plan_launch *l = &p->launches[i];
     for (int a = 0; a < l->n_args; a++) {
         const tern__plan_arg *arg = &p->args[l->args_at + a];

@@ -15,7 +15,7 @@ typedef struct tern__plan tern__plan;
 
 /* An argument of a recorded launch. */
 typedef struct tern__plan_arg {
-    enum { TERN__PLAN_SLOT, TERN__PLAN_SCALAR, TERN__PLAN_LOCAL } kind;
+    enum { TERN__PLAN_SLOT, TERN__PLAN_SCALAR, TERN__PLAN_LOCAL, TERN__PLAN_ARENA } kind;
     int slot;           /* SLOT */
     bool writes;        /* SLOT: written (may be read as well) */
     uint8_t scalar[8];  /* SCALAR */
@@ -55,6 +55,14 @@ tern_status tern__plan_alias_slot(tern__plan *p, int slot, int of);
 /* The slot must survive to the end of the run (an arena value that is read back). */
 void tern__plan_keep_slot(tern__plan *p, int slot);
 tern_status tern__plan_add_launch(tern__plan *p, const tern__plan_launch *l);
+/* Makes one launch of the last n that were recorded: runs enqueue it in their stead, while memory goes by them. Its first argument is an OWNED slot that
+ * begins as zeroes, its second one that holds the words. Not for plans on a profiling device, and with an ARENA argument only for intermediates that
+ * surely fit one allocation. */
+typedef struct tern__plan_word {
+    uint32_t number;
+    int slot;           /* not -1: instead of the number where in the arena this slot begins, in units of `unit` bytes */
+} tern__plan_word;
+tern_status tern__plan_chain(tern__plan *p, int n, const tern__plan_launch *l, const tern__plan_word *words, int n_words, size_t unit);
 /* Adds a call between the launches: fn gets a copy of data, and the n slots, of which writes tells those it writes (may read as well). */
 tern_status tern__plan_add_call(tern__plan *p, tern__plan_call fn, const void *data, size_t data_size, const int *slots, const bool *writes, int n,
                                 int group);

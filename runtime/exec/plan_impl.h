@@ -20,15 +20,20 @@ typedef struct plan_launch {
     int program, group, dims;
     size_t global[3], local[3];
     int args_at, n_args;   /* its part of plan.args */
+    int chained;           /* launches that this one's chain stands for, on the first of them; -1 on the others; 0: on its own */
+    int chain;             /* on the first: index into plan.chains */
     tern__kernel *kernel;  /* a reference after finish */
     tern__plan_call fn;
     void *data;            /* fn's, a copy */
+    tern__plan_word *words; /* a chain's, a copy */
+    int n_words;
+    size_t unit;
     tern__buffer **slots;  /* fn's, by argument; the slots hold the references */
 } plan_launch;
 
 /* Where a bound slot is an argument. */
 typedef struct plan_use {
-    int launch, arg;
+    int launch, arg;       /* launch counts on into plan.chains */
 } plan_use;
 
 /* How many of the last runs keep their events. */
@@ -37,11 +42,11 @@ typedef struct plan_use {
 struct tern__plan {
     tern_device *device;   /* a reference */
     plan_slot *slots;
-    plan_launch *launches;
+    plan_launch *launches, *chains;
     tern__plan_arg *args;
     plan_use *uses;
     tern__buffer **chunks; /* the arena */
-    int n_slots, cap_slots, n_launches, cap_launches, n_args, cap_args, n_uses, n_chunks;
+    int n_slots, cap_slots, n_launches, cap_launches, n_chains, cap_chains, n_args, cap_args, n_uses, n_chunks;
     size_t arena_bytes, arena_lower_bytes;
     int n_unbound;         /* BOUND slots that launches use and nothing is bound to */
     bool finished;

@@ -94,18 +94,25 @@ static tern_status prepare_graph(tern_session *s, const tern_graph *g, const ter
 
 /* --- Program --- */
 
-static tern_status assemble(tern_session *s)
+static tern_status assemble(tern_session *s, bool chain)
 {
     tern__compile *c = &s->c;
     for (int i = 0; i < c->n_groups; i++)
         TERN_TRY(tern__lower_group(c, c->groups[i]));
     TERN_TRY(tern__share_kernels(c));
+    TERN_TRY(tern__chain_kernels(c, chain));
     TERN_TRY(tern__source_append(&s->source, "lib/io.clh"));
     TERN_TRY(tern__print_needs(&c->needs, &s->source));
     for (int i = 0; i < c->n_groups; i++)
-        for (int k = 0; k < c->groups[i]->n_kerns; k++)
-            if (!c->groups[i]->kerns[k]->call && !c->groups[i]->kerns[k]->shared_with)
-                TERN_TRY(tern__kern_text(c->groups[i]->kerns[k], c->g, &s->source));
+        for (int k = 0; k < c->groups[i]->n_kerns; k++) {
+            const tern__kern *kn = c->groups[i]->kerns[k];
+            if (kn->as_kernel)
+                TERN_TRY(tern__kern_text(kn, c->g, false, &s->source));
+            if (kn->as_item)
+                TERN_TRY(tern__kern_text(kn, c->g, true, &s->source));
+        }
+    for (int i = 0; i < c->n_chains; i++)
+        TERN_TRY(tern__chain_text(c->chains[i], &s->source));
     return s->source.failed ? tern__fail(TERN_E_NOMEM, "session: no memory for the kernels' text") : TERN_OK;
 }
 
@@ -189,51 +196,80 @@ static tern_status add_call(tern_session *s, const tern__kern *k, int group)
     return st;
 }
 
+/* The slot of an argument that is memory. */
+static tern_status arg_slot(tern_session *s, bool prepare, const tern__kern_arg *a, int *slot)
+{
+    if (a->kind == TERN__KARG_SLOT)
+        return temp_slot(s, prepare, a->slot, slot);
+    return value_slot(s, prepare ? s->prepare : s->plan, prepare ? s->prepare_slot_of : s->slot_of, a->v, slot);
+}
+
+static tern_status plan_arg(tern_session *s, bool prepare, const tern__kern_arg *from, tern__plan_arg *to)
+{
+    *to = (tern__plan_arg){.writes = from->writes, .size = from->size};
+    memcpy(to->scalar, from->scalar, sizeof to->scalar);
+    to->kind = from->kind == TERN__KARG_SCALAR ? TERN__PLAN_SCALAR : from->kind == TERN__KARG_LOCAL ? TERN__PLAN_LOCAL : TERN__PLAN_SLOT;
+    return to->kind == TERN__PLAN_SLOT ? arg_slot(s, prepare, from, &to->slot) : TERN_OK;
+}
+
 static tern_status add_launch(tern_session *s, const tern__kern *k, int group)
 {
-    tern__plan *plan = k->prepare ? s->prepare : s->plan;
-    int *slots = k->prepare ? s->prepare_slot_of : s->slot_of;
-    tern__plan_arg *args = tern__alloc_array((size_t)(k->n_args + k->params.n + k->n_offsets) + 1, sizeof *args);
-    if (!args)
-        return tern__fail(TERN_E_NOMEM, "session: a launch");
-    tern_status st = TERN_OK;
-    int n = 0;
-    /* Fused kernels take their parameters first, templates their fixed arguments. */
-    for (int turn = 0; turn < 2 && st == TERN_OK; turn++) {
-        bool params = (turn == 0) == (k->template_name == NULL);
-        for (int i = 0; params && i < k->params.n && st == TERN_OK; i++) {
-            if (!k->template_name && !k->uses[i])
-                continue;
-            tern__plan_arg *a = &args[n++];
-            a->kind = TERN__PLAN_SLOT;
-            a->writes = k->params.p[i].writes;
-            st = value_slot(s, plan, slots, k->params.p[i].v, &a->slot);
-        }
-        for (int i = 0; !params && i < k->n_args && st == TERN_OK; i++) {
-            const tern__kern_arg *from = &k->args[i];
-            tern__plan_arg *a = &args[n++];
-            a->writes = from->writes;
-            a->size = from->size;
-            memcpy(a->scalar, from->scalar, sizeof a->scalar);
-            a->kind = from->kind == TERN__KARG_SCALAR ? TERN__PLAN_SCALAR : from->kind == TERN__KARG_LOCAL ? TERN__PLAN_LOCAL : TERN__PLAN_SLOT;
-            if (from->kind == TERN__KARG_VALUE)
-                st = value_slot(s, plan, slots, from->v, &a->slot);
-            else if (from->kind == TERN__KARG_SLOT)
-                st = temp_slot(s, k->prepare, from->slot, &a->slot);
-        }
-    }
-    for (int i = 0; i < k->n_offsets; i++) {
-        tern__plan_arg *a = &args[n++];
-        *a = (tern__plan_arg){.kind = TERN__PLAN_SCALAR, .size = sizeof k->offsets[i]};
-        memcpy(a->scalar, &k->offsets[i], sizeof k->offsets[i]);
-    }
+    const size_t room = (size_t)tern__kern_max_args(k) + 1;
+    tern__plan_arg *args = tern__alloc_array(room, sizeof *args);
+    tern__kern_arg *from = tern__alloc_array(room, sizeof *from);
+    tern_status st = args && from ? TERN_OK : tern__fail(TERN_E_NOMEM, "session: a launch");
+    const int n = st == TERN_OK ? tern__kern_args(k, from) : 0;
+    for (int i = 0; i < n && st == TERN_OK; i++)
+        st = plan_arg(s, k->prepare, &from[i], &args[i]);
     if (st == TERN_OK) {
         tern__plan_launch l = {.kernel = (k->shared_with ? k->shared_with : k)->name, .program = 0, .group = group, .dims = k->dims, .args = args, .n_args = n};
         memcpy(l.global, k->global, sizeof l.global);
         memcpy(l.local, k->local, sizeof l.local);
-        st = tern__plan_add_launch(plan, &l);
+        st = tern__plan_add_launch(k->prepare ? s->prepare : s->plan, &l);
     }
     tern__free(args);
+    tern__free(from);
+    return st;
+}
+
+/* The chain's table for the plan: its numbers, and the slots whose places in the arena are not known yet. */
+static tern_status chain_table(tern_session *s, const tern__chain *ch, tern__plan_word *to)
+{
+    const int n = tern__chain_words(ch);
+    tern__chain_word *words = tern__alloc_array((size_t)n + 1, sizeof *words);
+    tern_status st = words ? tern__chain_table(&s->c, ch, words) : tern__fail(TERN_E_NOMEM, "session: a chain of %d kernels", ch->n_steps);
+    for (int i = 0; i < n && st == TERN_OK; i++) {
+        to[i] = (tern__plan_word){.number = words[i].number, .slot = -1};
+        if (words[i].is_offset)
+            st = arg_slot(s, false, &words[i].of, &to[i].slot);
+    }
+    tern__free(words);
+    return st;
+}
+
+/* The launch that stands for the chain's steps, which are recorded. */
+static tern_status add_chain(tern_session *s, const tern__chain *ch)
+{
+    const uint32_t units = s->device->info.compute_units;
+    const int n_words = tern__chain_words(ch), n_args = 2 + ch->n_buffers + ch->arena;
+    tern__plan_arg *args = tern__alloc_array((size_t)n_args, sizeof *args);
+    tern__plan_word *words = tern__alloc_array((size_t)n_words + 1, sizeof *words);
+    tern_status st = args && words ? chain_table(s, ch, words) : tern__fail(TERN_E_NOMEM, "session: a chain of %d kernels", ch->n_steps);
+    const size_t bytes[2] = {tern__chain_progress_bytes(ch, units), (size_t)n_words * sizeof(uint32_t)};
+    for (int i = 0; i < 2 && st == TERN_OK; i++) {
+        args[i] = (tern__plan_arg){.kind = TERN__PLAN_SLOT, .writes = i == 0};
+        st = tern__plan_add_slot(s->plan, TERN__SLOT_OWNED, bytes[i], &args[i].slot);
+    }
+    for (int i = 0; i < ch->n_buffers && st == TERN_OK; i++)
+        st = plan_arg(s, false, &ch->buffers[i], &args[i + 2]);
+    if (st == TERN_OK && ch->arena)
+        args[n_args - 1] = (tern__plan_arg){.kind = TERN__PLAN_ARENA, .writes = true};
+    if (st == TERN_OK) {
+        const tern__plan_launch l = {.kernel = ch->name, .dims = 1, .global = {units, 1, 1}, .local = {1, 1, 1}, .args = args, .n_args = n_args};
+        st = tern__plan_chain(s->plan, ch->n_steps, &l, words, n_words, TERN__CHAIN_UNIT);
+    }
+    tern__free(args);
+    tern__free(words);
     return st;
 }
 
@@ -388,6 +424,8 @@ static tern_status record(tern_session *s)
                 st = share_results(s, kn, at, last, taken, assigned);
             if (st == TERN_OK && !kn->empty)
                 st = kn->call ? add_call(s, kn, i) : add_launch(s, kn, i);
+            if (st == TERN_OK && kn->chain && kn == kn->chain->steps[kn->chain->n_steps - 1])
+                st = add_chain(s, kn->chain);
         }
     if (st == TERN_OK)
         st = add_assign_copies(s, assigned);
@@ -517,6 +555,8 @@ static void fill_info(tern_session *s)
     }
     i->tuned_note = s->c.tuned && s->c.tuned->note[0] ? s->c.tuned->note : NULL;
     i->n_launches = tern__plan_n_launches(s->plan);
+    for (int k = 0; k < s->c.n_chains; k++)
+        i->n_launches -= s->c.chains[k]->n_steps - 1;
     i->arena_bytes = (int64_t)tern__plan_arena_bytes(s->plan);
     i->arena_lower_bytes = (int64_t)tern__plan_arena_lower_bytes(s->plan);
     for (int k = 0; k < s->c.g->n_variables; k++)
@@ -544,7 +584,7 @@ tern_status tern__session_build(tern_session *s, const tern_graph *g, const tern
         TERN_TRY(tern__tuned_of(s->device, &c->tuned));
     TERN_TRY(prepare_graph(s, g, p, &c->g));
     TERN_TRY(tern__fuse(c, !tern__pass_disabled(p->disable, "fuse")));
-    TERN_TRY(assemble(s));
+    TERN_TRY(assemble(s, !tern__pass_disabled(p->disable, "chain")));
     double build = now_s();
     if (has_kernels(c)) {
         TERN_TRY(tern__program_build(s->device, tern__str_text(&s->source), s->source.len, "-cl-std=CL1.2", &s->cached, &s->program));

@@ -44,7 +44,26 @@ struct tern__kern {
     int *offset_of;              /* per number in the text that may differ: the parameter that holds it, -1: written out; NULL: all are */
     uint32_t offsets[16];        /* what this launch gives for those parameters */
     int n_offsets;
+    bool unchained;              /* cannot be a step of a chain */
+    struct tern__chain *chain;   /* the chain whose step it is, NULL: a launch of its own */
+    bool as_item, as_kernel;     /* whether its text is wanted as a chain's function, as a kernel */
 };
+
+/* Bytes that intermediates are aligned to, and chains count their places in. */
+enum { TERN__CHAIN_UNIT = 256 };
+
+/* Kernels that follow each other as one launch (chain.c). */
+typedef struct tern__chain {
+    tern__kern **steps;          /* as they run */
+    int n_steps, cap_steps;
+    tern__kern **kinds;          /* the different texts among them */
+    int n_kinds, cap_kinds;
+    tern__kern_arg *buffers;     /* the different values and slots among their arguments */
+    int n_buffers, cap_buffers;
+    int max_args;                /* of a step */
+    bool arena;                  /* intermediates are not among the buffers: they are parts of the arena, one more parameter */
+    char name[24];
+} tern__chain;
 
 typedef struct tern__group {
     int *nodes;                  /* indices into the graph, in order */
@@ -97,6 +116,8 @@ typedef struct tern__compile {
     bool *is_output;             /* per value: leaves the graph (output or assignment) */
     tern__group **groups;        /* after fusion, in the order they run */
     int n_groups;
+    tern__chain **chains;
+    int n_chains, cap_chains;
     tern__slot_info *slots;
     int n_slots, cap_slots;
     tern__needs needs;
@@ -126,10 +147,32 @@ tern_status tern__lower_group(tern__compile *c, tern__group *gr);
 /* Would the group's hooks work out? Dry run for fusion; fails only where memory runs out. */
 tern_status tern__lower_possible(tern__compile *c, tern__group *gr, bool *possible);
 void tern__kern_destroy(tern__kern *k);
-/* The whole text of a kernel with its defines and hooks. */
-tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str *out);
+/* The whole text of a kernel with its defines and hooks; item: as a function item_NAME(..., uint4 tern_at, uint4 tern_of) of an item's place and the
+ * range's extents. */
+tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, bool item, tern__str *out);
+/* The arguments of a launch in their order; there are tern__kern_max_args(k) at most. Gives their number. */
+int tern__kern_args(const tern__kern *k, tern__kern_arg *out);
+int tern__kern_max_args(const tern__kern *k);
 /* A group's account: bytes of each buffer of each kernel once, but for workspaces that stay in the cache. */
 void tern__group_account(const tern__compile *c, tern__group *gr);
+
+/* --- Chains (chain.c) --- */
+/* Joins what follows each other, and says of every kernel in which form its text is wanted. After sharing, before printing. */
+tern_status tern__chain_kernels(tern__compile *c, bool enable);
+tern_status tern__chain_text(const tern__chain *ch, tern__str *out);
+/* What the launch reads about its steps: tern__chain_words() of these, zeroed by the caller. */
+typedef struct tern__chain_word {
+    uint32_t number;
+    bool is_offset;              /* instead: where in the arena this lies, in units: */
+    tern__kern_arg of;
+} tern__chain_word;
+int tern__chain_words(const tern__chain *ch);
+tern_status tern__chain_table(const tern__compile *c, const tern__chain *ch, tern__chain_word *words);
+/* Is the argument reached through the arena? */
+bool tern__chain_in_arena(const tern__compile *c, const tern__chain *ch, const tern__kern_arg *a);
+/* What the launch counts its progress in, zero before the first one and after each. */
+size_t tern__chain_progress_bytes(const tern__chain *ch, uint32_t units);
+void tern__chain_destroy(tern__chain *ch);
 
 /* --- Layout (layout.c) --- */
 /* Gives blocked layouts to what the implementations want so, with reorder nodes at the borders. c says how they are chosen; its graph is not looked at. */

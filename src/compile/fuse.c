@@ -658,6 +658,9 @@ void tern__compile_finish(tern__compile *c)
 {
     for (int i = 0; i < c->n_groups && c->groups; i++)
         group_destroy(c->groups[i]);
+    for (int i = 0; i < c->n_chains; i++)
+        tern__chain_destroy(c->chains[i]);
+    tern__free(c->chains);
     tern__free(c->groups);
     tern__free(c->group_of);
     tern__free(c->impl_of);

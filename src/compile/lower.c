@@ -205,6 +205,8 @@ void tern__kern_i32(tern__kern *k, int32_t x)
 void tern__kern_f32(tern__kern *k, float x)
 {
     scalar(k, &x, sizeof x);
+    if (k)
+        k->unchained = true; /* a chain hands on whole numbers */
 }
 
 void tern__kern_local(tern__kern *k, size_t size_bytes)
@@ -276,33 +278,68 @@ tern__kern *tern__lower_pack(tern__lower *l, tern_value v, const char *key, size
     return k;
 }
 
+int tern__kern_max_args(const tern__kern *k)
+{
+    return k->n_args + k->params.n + k->n_offsets;
+}
+
+int tern__kern_args(const tern__kern *k, tern__kern_arg *out)
+{
+    int n = 0;
+    /* Fused kernels take their parameters first, templates their fixed arguments. */
+    for (int turn = 0; turn < 2; turn++) {
+        const bool params = (turn == 0) == (k->template_name == NULL);
+        for (int i = 0; params && i < k->params.n; i++)
+            if (k->template_name || k->uses[i])
+                out[n++] = (tern__kern_arg){.kind = TERN__KARG_VALUE, .v = k->params.p[i].v, .slot = -1, .writes = k->params.p[i].writes};
+        for (int i = 0; !params && i < k->n_args; i++)
+            out[n++] = k->args[i];
+    }
+    for (int i = 0; i < k->n_offsets; i++) {
+        out[n] = (tern__kern_arg){.kind = TERN__KARG_SCALAR, .v = TERN_NONE, .slot = -1, .size = sizeof k->offsets[i]};
+        memcpy(out[n++].scalar, &k->offsets[i], sizeof k->offsets[i]);
+    }
+    return n;
+}
+
 /* --- Text --- */
 
-tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, tern__str *out)
+/* Defines, hooks and template, with what the parameter lists end with. */
+static tern_status template_text(const tern__kern *k, const tern_graph *g, bool item, tern__str *out)
 {
     int mark = 0;
-    tern__str_addf(out, "#line 1 \"%s\"\n#define KERNEL %s\n", k->name, k->name);
-    if (!k->template_name) {
-        tern__kern_render(k, tern__str_text(&k->code), &mark, out);
-    } else {
-        tern__str_add(out, k->n_offsets ? "#define SIZE_PARAMS " : "#define SIZE_PARAMS");
-        tern__kern_render(k, TERN__MARK_PARAMS, &mark, out);
-        tern__str_add(out, "\n#define HOOK_PARAMS ");
-        tern__print_params(out, g, &k->params, NULL);
-        tern__kern_render(k, TERN__MARK_PARAMS, &mark, out);
-        tern__str_add(out, "\n#define HOOK_ARGS ");
-        for (int i = 0; i < k->params.n; i++)
-            tern__str_addf(out, "%sh%d", i ? ", " : "", i);
-        for (int i = 0; i < k->n_offsets; i++)
-            tern__str_addf(out, ", ho%d", i);
-        tern__str_add(out, "\n");
-        tern__kern_render(k, tern__str_text(&k->defines), &mark, out);
-        tern__kern_render(k, tern__str_text(&k->hooks), &mark, out);
-        TERN_TRY(tern__source_append(out, k->template_name));
-        tern__str_add(out, tern__str_text(&k->undefs));
-        tern__str_add(out, "#undef SIZE_PARAMS\n#undef HOOK_PARAMS\n#undef HOOK_ARGS\n");
-    }
+    tern__str_add(out, k->n_offsets || item ? "#define SIZE_PARAMS " : "#define SIZE_PARAMS");
+    tern__kern_render(k, TERN__MARK_PARAMS, item, &mark, out);
+    tern__str_add(out, "\n#define HOOK_PARAMS ");
+    tern__print_params(out, g, &k->params, NULL);
+    tern__kern_render(k, TERN__MARK_PARAMS, item, &mark, out);
+    tern__str_add(out, "\n#define HOOK_ARGS ");
+    for (int i = 0; i < k->params.n; i++)
+        tern__str_addf(out, "%sh%d", i ? ", " : "", i);
+    for (int i = 0; i < k->n_offsets; i++)
+        tern__str_addf(out, ", ho%d", i);
+    tern__str_add(out, item ? ", tern_at, tern_of\n" : "\n");
+    tern__kern_render(k, tern__str_text(&k->defines), item, &mark, out);
+    tern__kern_render(k, tern__str_text(&k->hooks), item, &mark, out);
+    TERN_TRY(tern__source_append(out, k->template_name));
+    tern__str_add(out, tern__str_text(&k->undefs));
+    tern__str_add(out, "#undef SIZE_PARAMS\n#undef HOOK_PARAMS\n#undef HOOK_ARGS\n");
+    return TERN_OK;
+}
+
+tern_status tern__kern_text(const tern__kern *k, const tern_graph *g, bool item, tern__str *out)
+{
+    int mark = 0;
+    if (item)
+        TERN_TRY(tern__source_append(out, "lib/item_begin.clh"));
+    tern__str_addf(out, "#line 1 \"%s\"\n#define KERNEL %s%s\n", k->name, item ? "item_" : "", k->name);
+    if (k->template_name)
+        TERN_TRY(template_text(k, g, item, out));
+    else
+        tern__kern_render(k, tern__str_text(&k->code), item, &mark, out);
     tern__str_add(out, "#undef KERNEL\n");
+    if (item)
+        TERN_TRY(tern__source_append(out, "lib/item_end.clh"));
     bool failed = out->failed || k->defines.failed || k->hooks.failed || k->undefs.failed || k->code.failed;
     return failed ? tern__fail(TERN_E_NOMEM, "compile: no memory for a kernel's text") : TERN_OK;
 }

@@ -84,7 +84,7 @@ static tern_status describe(const tern__kern *k, const tern_graph *g, tern__str 
     return *constants && !text->failed && !k->hooks.failed && !k->code.failed ? TERN_OK : tern__fail(TERN_E_NOMEM, "compile: a kernel's description");
 }
 
-void tern__kern_render(const tern__kern *k, const char *s, int *mark, tern__str *out)
+void tern__kern_render(const tern__kern *k, const char *s, bool item, int *mark, tern__str *out)
 {
     for (;;) {
         const size_t run = strcspn(s, TERN__MARK_ADDED TERN__MARK_ALONE TERN__MARK_SIZE TERN__MARK_NAME TERN__MARK_PARAMS);
@@ -99,6 +99,8 @@ void tern__kern_render(const tern__kern *k, const char *s, int *mark, tern__str 
                 tern__str_add(out, k->name);
             for (int i = 0; i < k->n_offsets && ch == TERN__MARK_PARAMS[0]; i++)
                 tern__str_addf(out, ", const uint ho%d", i);
+            if (item && ch == TERN__MARK_PARAMS[0])
+                tern__str_add(out, ", const uint4 tern_at, const uint4 tern_of");
             continue;
         }
         const int64_t x = read_constant(&s);

@@ -8,6 +8,7 @@
 /* Sets shared_with and the offsets of the kernels that another one of the same text stands for. After lowering, before printing. */
 tern_status tern__share_kernels(tern__compile *c);
 /* Appends text with the marks resolved for kernel k. *mark counts the numbers met: 0 at the start of a template's defines or a fused kernel's code. */
-void tern__kern_render(const tern__kern *k, const char *text, int *mark, tern__str *out);
+/* item: parameters end with an item's place. */
+void tern__kern_render(const tern__kern *k, const char *text, bool item, int *mark, tern__str *out);
 
 #endif

@@ -6,9 +6,10 @@
 
 #include <string.h>
 
-/* These two need to know the device, so compile/ runs them; their names are switched off like all others. */
+/* These need to know the device, so compile/ runs them; their names are switched off like all others. */
 static const tern__pass layout = {.name = "layout", .doc = "chooses blocked layouts for the ops that want them"};
 static const tern__pass fuse = {.name = "fuse", .doc = "joins ops into groups that keep intermediate results out of memory"};
+static const tern__pass chain = {.name = "chain", .doc = "makes one launch of kernels that follow each other on a CPU"};
 
 /* Integers are looked for in the words that quantised models use and attention by its softmax, so before expanding, which comes first of all others,
  * since they look for primitives. One round of simplifying exposes equal values and new constants, so there is a second; what batch-norm folding
@@ -20,7 +21,7 @@ static const tern__pass *const order[] = {
 
 static const tern__pass *const list[] = {
     &tern__pass_qdq,  &tern__pass_integer, &tern__pass_attention, &tern__pass_expand, &tern__pass_widen, &tern__pass_simplify, &tern__pass_fold,
-    &tern__pass_cse,  &tern__pass_bnfold,  &tern__pass_dce,       &layout,            &fuse,
+    &tern__pass_cse,  &tern__pass_bnfold,  &tern__pass_dce,       &layout,            &fuse,             &chain,
 };
 
 const tern__pass *const *tern__pass_list(int *n)
