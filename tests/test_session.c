@@ -88,6 +88,53 @@ static void softmax_is_one_kernel(void **state)
     }
 }
 
+/* Vectors run along another axis where the innermost is shorter than any. */
+static void short_innermost_axes(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {15, 37};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int64_t width = 2; width <= 3; width++) {
+            tern_graph *g = graph();
+            tern_value x = input(g, "x", TERN_F32, shape(3, 3, rows[i], width, 0));
+            int64_t start = 1, axis = 2;
+            tern_value part = tern_graph_op1(g, "slice", x, TERN_ATTRS(TERN_INTS("starts", &start, 1), TERN_INTS("ends", &width, 1), TERN_INTS("axes", &axis, 1)));
+            tern_graph_output(g, "y", tern_graph_op1(g, "softmax", x, NULL));
+            tern_graph_output(g, "part", tern_graph_op1(g, "exp", part, NULL));
+            tern_graph_output(g, "sum", tern_graph_op1(g, "sum", tern_graph_op1(g, "tanh", x, NULL), TERN_ATTRS(TERN_INTS("axes", &axis, 1))));
+            check_all(g, 0, 1e-5);
+        }
+}
+
+/* Concats along channels that keep their blocks, along others, and of channels that do not fill blocks alike; what follows pads, slices and pools them. */
+static void concats_of_images(void **state)
+{
+    (void)state;
+    static const int64_t channels[][2] = {{32, 16}, {24, 40}, {20, 13}};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+        tern_graph *g = graph();
+        const int64_t a = channels[i][0], b = channels[i][1], start = 1, end = 6, height = 2, pads[] = {0, 0, 1, 0, 0, 0, 0, 2}, two[] = {2, 2};
+        tern_value x = input(g, "x", TERN_F32, shape(4, 2, 3, 7, 7)), w = input(g, "w", TERN_F32, shape(4, a, 3, 1, 1)), v = input(g, "v", TERN_F32, shape(4, b, 3, 1, 1)),
+                   u = input(g, "u", TERN_F32, shape(4, 16, a + b, 1, 1));
+        tern_value both[] = {tern_graph_op2(g, "conv", x, w, NULL), tern_graph_op1(g, "relu", tern_graph_op2(g, "conv", x, v, NULL), NULL)};
+        tern_value c = tern_graph_add(g, "concat", both, 2, TERN_ATTRS(TERN_INT("axis", 1))), twice[] = {c, c};
+        tern_value p = tern_graph_op1(g, "pad", c, TERN_ATTRS(TERN_INTS("pads", pads, 8)));
+        tern_value s = tern_graph_op1(g, "slice", c, TERN_ATTRS(TERN_INTS("starts", &start, 1), TERN_INTS("ends", &end, 1), TERN_INTS("axes", &height, 1)));
+        tern_graph_output(g, "conv", tern_graph_op2(g, "conv", c, u, NULL));
+        tern_graph_output(g, "padded", tern_graph_op2(g, "conv", p, u, NULL));
+        tern_graph_output(g, "sliced", tern_graph_op2(g, "conv", s, u, NULL));
+        tern_graph_output(g, "tall", tern_graph_op2(g, "conv", tern_graph_add(g, "concat", twice, 2, TERN_ATTRS(TERN_INT("axis", 2))), u, NULL));
+        tern_graph_output(g, "pool", tern_graph_op1(g, "max_pool", c, TERN_ATTRS(TERN_INTS("kernel", two, 2), TERN_INTS("strides", two, 2))));
+        tern_graph_output(g, "softmax", tern_graph_op1(g, "softmax", c, TERN_ATTRS(TERN_INT("axis", 1))));
+        for (int f = 0; f < 2; f++) {
+            tern_device *d = device_of((const char *const[]){"cpu", "simt"}[f]);
+            check_session(d, g, NULL, 1, 1e-4);
+            tern_device_close(d);
+        }
+        tern_graph_destroy(g);
+    }
+}
+
 static void reductions(void **state)
 {
     (void)state;
@@ -333,6 +380,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointwise_chain), cmocka_unit_test(broadcasting), cmocka_unit_test(softmax_is_one_kernel), cmocka_unit_test(reductions),
+        cmocka_unit_test(short_innermost_axes), cmocka_unit_test(concats_of_images),
         cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),              cmocka_unit_test(storage_types),
         cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty),                 cmocka_unit_test(short_convolutions),
         cmocka_unit_test(diamond_around_a_product), cmocka_unit_test(small_network),

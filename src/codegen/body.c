@@ -193,6 +193,29 @@ void tern__body_divmod(tern__body *b, tern__aff a, int64_t k, tern__aff *q, tern
         *r = derived(b, TERN__VAR_MOD, rest, k, k, 1);
 }
 
+/* a as k * whole + rest with 0 <= rest < k, for the largest k of a vector's size that divides `multiple` too; 0 if there is none or nothing varies in rest. So
+ * what is asked of a in steps of k, of the channels in a block, is the same for all of a vector's lanes. */
+static int64_t split_evenly(const tern__body *b, const tern__aff *a, int64_t multiple, tern__aff *whole, tern__aff *rest)
+{
+    for (int64_t k = 16; k >= 4; k /= 2) {
+        const int64_t c = (a->c % k + k) % k;
+        bool even = multiple % k == 0;
+        *rest = tern__aff_const(c);
+        *whole = tern__aff_const((a->c - c) / k);
+        for (int i = 0; i < a->n && even; i++) {
+            tern__aff t = {.n = 1};
+            t.term[0] = a->term[i];
+            const bool divides = t.term[0].coef % k == 0;
+            even = divides || t.term[0].coef > 0;
+            t.term[0].coef /= divides ? k : 1;
+            *(divides ? whole : rest) = tern__aff_add(divides ? *whole : *rest, t);
+        }
+        if (even && rest->n && aff_max(b, rest) < k)
+            return k;
+    }
+    return 0;
+}
+
 /* An expression that may leave [0, extent), brought back; unchanged where it never does. */
 static tern__aff bounded(tern__body *b, tern__var_kind kind, tern__aff a, int64_t extent)
 {
@@ -204,7 +227,9 @@ static tern__aff bounded(tern__body *b, tern__var_kind kind, tern__aff a, int64_
 
 tern__aff tern__body_clamp(tern__body *b, tern__aff a, int64_t extent)
 {
-    return bounded(b, TERN__VAR_CLAMP, a, extent);
+    tern__aff whole, rest;
+    const int64_t k = split_evenly(b, &a, extent, &whole, &rest);
+    return k ? tern__aff_axpy(rest, k, bounded(b, TERN__VAR_CLAMP, whole, extent / k)) : bounded(b, TERN__VAR_CLAMP, a, extent);
 }
 
 tern__aff tern__body_reflect(tern__body *b, tern__aff a, int64_t extent)
@@ -276,10 +301,12 @@ int tern__body_range(tern__body *b, tern__aff index, int64_t lo, int64_t hi, int
     int r = new_ins(b, TERN__INS_RANGE, b->ins[yes].dtype);
     use_arg(b, r, yes);
     use_arg(b, r, no);
-    use_index(b, r, index);
+    tern__aff whole, rest;
+    const int64_t k = (lo | hi) % 4 == 0 ? split_evenly(b, &index, gcd(lo, hi), &whole, &rest) : 0;
+    use_index(b, r, k ? whole : index);
     if (r >= 0) {
-        b->ins[r].lo = lo;
-        b->ins[r].hi = hi;
+        b->ins[r].lo = k ? lo / k : lo;
+        b->ins[r].hi = k ? hi / k : hi;
     }
     return r;
 }

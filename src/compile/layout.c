@@ -37,6 +37,32 @@ static void join_pointwise(struct layouts *l, const tern__node *n)
             l->parent[find(l, n->in[i])] = find(l, n->out[0]);
 }
 
+static int block_of(const struct layouts *l, tern_value v);
+
+/* Does the op leave channels where they are in their blocks, so that codegen moves whole ones? */
+static bool moves_blocks(const struct layouts *l, const tern__node *n)
+{
+    static const char *const ops[] = {"concat", "pad", "slice"};
+    bool moves = false;
+    for (int i = 0; i < TERN_COUNT(ops); i++)
+        moves |= !strcmp(n->op->name, ops[i]);
+    const int block = moves ? block_of(l, n->out[0]) : 0, data = moves && !strcmp(n->op->name, "concat") ? n->n_in : 1;
+    for (int i = 0; i < data && block; i++) {
+        const tern_shape *s = tern__shape_of(l->g, n->in[i]);
+        if (block_of(l, n->in[i]) != block || (data == 1 && s->dim[1] != tern__shape_of(l->g, n->out[0])->dim[1]))
+            return false;
+    }
+    return block != 0;
+}
+
+static void join_moved(struct layouts *l, const tern__node *n)
+{
+    const int data = !strcmp(n->op->name, "concat") ? n->n_in : 1;
+    for (int i = 0; i < data; i++)
+        if (made_here(l->g, n->in[i]))
+            l->parent[find(l, n->in[i])] = find(l, n->out[0]);
+}
+
 /* The implementation that will run the node: none for codegen's. */
 static const tern__impl *impl_of(struct layouts *l, const tern__node *n)
 {
@@ -85,6 +111,8 @@ static void choose(struct layouts *l)
     for (int i = 0; i < l->g->n_nodes; i++)
         if (l->g->nodes[i]->op->trait == TERN__POINTWISE)
             join_pointwise(l, l->g->nodes[i]);
+        else if (moves_blocks(l, l->g->nodes[i]))
+            join_moved(l, l->g->nodes[i]);
     for (int i = 0; i < l->g->n_nodes; i++) {
         const tern__node *n = l->g->nodes[i];
         unsigned mask = wanted(l, n);
@@ -142,7 +170,7 @@ static tern_status rewrite(tern__rewrite *rw, const tern__node *n)
     for (int i = 0; i < n->n_out && st == TERN_OK; i++) {
         rw->map[n->out[i]] = out[i];
         int b = l->block[find(l, n->out[i])];
-        bool follows = n->op->trait == TERN__POINTWISE || mask >> (n->n_in + i) & 1;
+        bool follows = n->op->trait == TERN__POINTWISE || moves_blocks(l, n) || mask >> (n->n_in + i) & 1;
         if (b && follows && out[i] != TERN_NONE)
             rw->to->values[out[i]].type.layout = (tern__layout){TERN__BLOCKED, b};
     }

@@ -226,20 +226,35 @@ static tern_status lower_rows(tern__lower *l, const tern__node *n)
     return lower_width(l, n, x->kind == TERN__BLOCKED ? x->block : 1);
 }
 
-/* What a value is computed from leads, through pointwise ops, to one whose maker works on blocked channels. */
-static bool comes_blocked(const tern_graph *g, tern_value v, int depth)
+static bool comes_blocked(const tern__layout_query *q, tern_value v, int depth);
+
+/* All of a concat's operands in whole blocks of the same size as the result's: the layout pass leaves those where they are. */
+static bool concat_comes_blocked(const tern__layout_query *q, const tern__node *p, int depth)
 {
+    const int block = tern__layout_block(q->device, tern__shape_of(q->graph, p->out[0])->dim[1]);
+    bool comes = true;
+    for (int i = 0; i < p->n_in && comes; i++)
+        comes = tern__layout_block(q->device, tern__shape_of(q->graph, p->in[i])->dim[1]) == block && comes_blocked(q, p->in[i], depth + 1);
+    return comes;
+}
+
+/* What a value is computed from leads, through pointwise ops and concats, to those whose makers work on blocked channels. */
+static bool comes_blocked(const tern__layout_query *q, tern_value v, int depth)
+{
+    const tern_graph *g = q->graph;
     const tern__node *p = tern__producer(g, v);
     if (!p || depth > 32)
         return false;
     if (p->op->trait == TERN__WINDOW || (is_grad(p) && p->op->trait != TERN__CONTRACTION))
-        return comes_blocked(g, p->in[0], depth + 1);
+        return comes_blocked(q, p->in[0], depth + 1);
     if (p->op->trait == TERN__CONTRACTION)
         return tern__shape_of(g, v)->rank >= 3 && p->op->impls != NULL && strcmp(p->op->name, "matmul") != 0;
+    if (!strcmp(p->op->name, "concat") && tern__shape_of(g, v)->rank >= 3)
+        return concat_comes_blocked(q, p, depth);
     if (p->op->trait != TERN__POINTWISE)
         return false;
     for (int i = 0; i < p->n_in; i++)
-        if (tern__shape_equal(tern__shape_of(g, p->in[i]), tern__shape_of(g, v)) && comes_blocked(g, p->in[i], depth + 1))
+        if (tern__shape_equal(tern__shape_of(g, p->in[i]), tern__shape_of(g, v)) && comes_blocked(q, p->in[i], depth + 1))
             return true;
     return false;
 }
@@ -247,7 +262,7 @@ static bool comes_blocked(const tern_graph *g, tern_value v, int depth)
 /* Every operand, if the first one comes so already: turning it round costs more than the vectors save. */
 static unsigned blocked(const tern__layout_query *q, const tern__node *n)
 {
-    if (!fills_vectors(q->graph, n, q->device) || !comes_blocked(q->graph, n->in[0], 0))
+    if (!fills_vectors(q->graph, n, q->device) || !comes_blocked(q, n->in[0], 0))
         return 0;
     return (1u << (n->n_in + n->n_out)) - 1u;
 }
