@@ -125,6 +125,11 @@ static void make_axes(tern__fz *z, tern__body *b, tern__aff *elem)
         z->axis[z->n_axes] = var;
         z->kind[z->n_axes++] = z->mask >> d & 1;
     }
+    for (int i = z->last; i >= 0 && i < n - 1; i++) { /* the axis that is to be the innermost goes behind the others */
+        int axis = z->axis[i], kind = z->kind[i];
+        z->axis[i] = z->axis[i + 1], z->kind[i] = z->kind[i + 1];
+        z->axis[i + 1] = axis, z->kind[i + 1] = kind;
+    }
     z->lane = -1;
     for (int i = n - 1; i >= 0 && z->lane < 0; i--)
         if (b->var[z->axis[i]].extent > 1) {
@@ -314,13 +319,56 @@ static tern_status analyse(tern__fz *z)
     return st;
 }
 
+static void free_bodies(tern__fz *z)
+{
+    for (int i = 0; i < z->n_all; i++)
+        tern__free(z->all[i]);
+    z->n_all = 0;
+}
+
+/* Where the innermost axis is too short for vectors and there is something to compute: the nearest axis outside it that is long enough and not folded,
+ * as make_axes counts them; -1 none. */
+static int longer_lane(const tern__fz *z)
+{
+    const int width = TERN_MAX(TERN_MIN(z->f->vector_width, 16), 4);
+    bool computes = z->n_reds > 0;
+    for (int i = 0; i < z->n_all; i++)
+        for (int k = 0; k < z->all[i]->n_ins; k++)
+            computes |= z->all[i]->ins[k].op == TERN__INS_CALL;
+    if (z->f->family != TERN__FAMILY_CPU || z->width > 1 || z->lane < 0 || z->has_index || !computes || tern__fz_extent(z, z->lane) >= 4)
+        return -1;
+    for (int i = z->n_axes - 2; i >= 0; i--)
+        if (!z->kind[i] && tern__fz_extent(z, z->axis[i]) >= width)
+            return z->axis[i];
+    return -1;
+}
+
+/* Chooses the lane and its width; analyses once more with vectors along another axis where those along the innermost cannot be. */
+static tern_status settle(tern__fz *z)
+{
+    settle_axes(z);
+    const int last = longer_lane(z);
+    if (last < 0)
+        return TERN_OK;
+    tern__fz other = {.f = z->f, .needs = z->needs, .lane = -1, .last = last};
+    tern_status st = analyse(&other);
+    if (st == TERN_OK)
+        settle_axes(&other);
+    const bool better = st == TERN_OK && other.width > 1;
+    free_bodies(better ? z : &other);
+    if (better)
+        *z = other;
+    return st;
+}
+
 tern_status tern__fused_generate(const tern__fused *f, tern__needs *needs, tern__fused_code *code)
 {
-    tern__fz z = {.f = f, .needs = needs, .lane = -1};
+    tern__fz z = {.f = f, .needs = needs, .lane = -1, .last = -1};
     memset(code, 0, sizeof *code);
     tern_status st = analyse(&z);
+    if (st == TERN_OK && needs)
+        st = settle(&z);
     if (st == TERN_OK && needs) {
-        settle_axes(&z);
         code->params = z.params;
         if (z.n_loops <= 1)
             tern__find_in_place(z.all, z.n_all, &z.params, f->g, code->in_place);
@@ -329,8 +377,7 @@ tern_status tern__fused_generate(const tern__fused *f, tern__needs *needs, tern_
             if (st == TERN_OK && code->kernel[i].text.failed)
                 st = tern__fail(TERN_E_NOMEM, "codegen: no memory for a kernel's text");
     }
-    for (int i = 0; i < z.n_all; i++)
-        tern__free(z.all[i]);
+    free_bodies(&z);
     if (st != TERN_OK)
         tern__fused_code_finish(code);
     return st;

@@ -35,6 +35,7 @@ typedef struct tern__fz {
     int64_t n_rows, n_folded;
     bool lane_kept;    /* vectors run along a kept axis */
     int lane;          /* -1: no axis to vectorise */
+    int last;          /* the axis, as the space lays them out, that is to be the innermost; -1: the one that is */
     int width;         /* 1: scalars only */
     bool has_index;    /* argmax or argmin among the reductions */
     tern__needs *needs;

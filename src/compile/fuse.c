@@ -11,6 +11,8 @@ enum {
     MAX_GROUP_NODES = 64,
     MAX_LEAVES = 12, /* buffers that one element may come from */
     MAX_WIDENING = 5, /* ops from a byte to the number it stands for */
+    MAX_STEPS = 4,     /* ops between a concat and what reads it in windows */
+    LEAST_COPY = 1024, /* elements of a concat worth a kernel of its own */
 };
 
 static bool is_light(const tern__node *n)
@@ -139,6 +141,29 @@ static tern_status settle_wide_nodes(tern__compile *c)
     return TERN_OK;
 }
 
+/* Is v, or what steps are computed from it one after the other, read by a template or folded? */
+static bool is_read_in_windows(const tern__compile *c, tern_value v, int steps)
+{
+    bool is = false;
+    for (int u = c->first_use[v]; u >= 0 && !is; u = c->next_use[u]) {
+        const tern__node *n = node_at(c, c->use_node[u]);
+        is = c->impl_of[c->use_node[u]] || n->op->trait == TERN__REDUCTION ||
+             (steps > 0 && n->op->trait == TERN__POINTWISE && is_read_in_windows(c, n->out[0], steps - 1));
+    }
+    return is;
+}
+
+/* What is read element by element through a concat is read without vectors. So on CPUs one that is read more than once, folded or by a template goes to
+ * memory, by whole vectors; small ones are not worth a kernel. */
+static bool goes_to_memory(const tern__compile *c, int i)
+{
+    const tern__node *n = node_at(c, i);
+    if (c->family != TERN__FAMILY_CPU || strcmp(n->op->name, "concat") || n->n_in < 2 || tern__elems(tern__shape_of(c->g, n->out[0])) < LEAST_COPY)
+        return false;
+    const int first = c->first_use[n->out[0]];
+    return (first >= 0 && c->next_use[first] >= 0) || is_read_in_windows(c, n->out[0], MAX_STEPS);
+}
+
 /* Backwards, so that what a reshape needs is known before its operand is looked at. */
 static void settle_light_nodes(tern__compile *c, bool fuse)
 {
@@ -152,7 +177,7 @@ static void settle_light_nodes(tern__compile *c, bool fuse)
                     c->direct[n->in[k]] = true;
             continue;
         }
-        if (!is_light(n) && !widens(g, n, MAX_WIDENING))
+        if ((!is_light(n) && !widens(g, n, MAX_WIDENING)) || (fuse && goes_to_memory(c, i)))
             continue;
         bool needed = !fuse, leaves = false;
         for (int k = 0; k < n->n_out; k++) {
@@ -297,6 +322,14 @@ static bool has_reduction(const tern__compile *c, const tern__group *gr)
     return false;
 }
 
+static bool has_concat(const tern__compile *c, const tern__group *gr)
+{
+    for (int i = 0; i < gr->n_nodes && c->family == TERN__FAMILY_CPU; i++)
+        if (!strcmp(node_at(c, gr->nodes[i])->op->name, "concat"))
+            return true;
+    return false;
+}
+
 /* Does the anchor read as a whole buffer what its own group makes? Its kernel would read memory that nothing has written yet. */
 static bool reads_own_result(const tern__compile *c, const tern__group *gr)
 {
@@ -324,6 +357,8 @@ static tern_status try_merge(tern__compile *c, int a, int b, char *seen, int *st
         return TERN_OK;
     if ((ga->anchor >= 0 && has_reduction(c, gb)) || (gb->anchor >= 0 && has_reduction(c, ga)))
         return TERN_OK;
+    if ((has_concat(c, ga) && (gb->anchor >= 0 || has_reduction(c, gb))) || (has_concat(c, gb) && (ga->anchor >= 0 || has_reduction(c, ga))))
+        return TERN_OK; /* see goes_to_memory */
     if (makes_cycle(c, a, b, seen, stack))
         return TERN_OK;
     tern__group *u = group_create(ga->nodes[0], false);
