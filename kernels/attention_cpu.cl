@@ -7,7 +7,7 @@
  * k: panels of NR keys [batch * KV_HEADS][SK / NR rounded up][D][NR]; v: panels of NR columns [batch * KV_HEADS][DV / NR rounded up][SK][NR]
  *    (attention_pack_cpu.cl).
  * Hooks: LOAD_Q (1 and W wide along d) by (b, h, i, d); LOAD_MASK (1 and W wide along j) with MASK_INDEX, made of b, h, i, j; STORE with STORE_INDEX, made
- *    of b, h, i, d, where d is a multiple of W for a vector.
+ *    of b, h, i, d, where d is a multiple of W for a vector; STORE_LSE by (b, h, i): log of the sum of e^s.
  * ND-range: (rows / BQ rounded up, KV_HEADS, batch), work-groups of one item.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
@@ -34,6 +34,7 @@
 #define CAUSAL 0       /* 1: query i sees key j <= i + OFFSET */
 #define OFFSET 0
 #define EMPTY 0.0f     /* what a row gives whose scores are all -inf */
+#define HAS_LSE 0      /* STORE_LSE is wanted */
 #define STORE_INDEX b, h, i, d
 static inline float LOAD_Q(uint b, uint h, uint i, uint d, HOOK_PARAMS) { return h0[((b + h) * SQ + i) * D + d]; }
 static inline float16 LOAD_Q16(uint b, uint h, uint i, uint d, HOOK_PARAMS) { return vload16(0, h0 + ((b + h) * SQ + i) * D + d); }
@@ -276,6 +277,9 @@ __kernel void KERNEL(const __global float *restrict k, const __global float *res
         const bool empty = top[r] == -INFINITY && sum[r] == 0.0f;
         const float by = empty ? 0.0f : 1.0f / sum[r];
         uint d = 0;
+#if HAS_LSE
+        STORE_LSE(empty ? -INFINITY : top[r] + log(sum[r]), b, h, i, HOOK_ARGS);
+#endif
 #pragma unroll 1
         for (; d + W <= DV; d += W) {
             const VEC y = empty ? (VEC)(EMPTY) : VLOAD(0, o + r * DVP + d) * (VEC)(by);

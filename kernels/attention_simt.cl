@@ -6,7 +6,7 @@
  * Rows: the queries of the GROUP heads that share a head of k and v, behind one another: row r is query r % SQ of head kv_head * GROUP + r / SQ.
  * An item holds RQ x RK scores and RQ x RV results; ITEMS_Q x ITEMS_K items to a group, which walk through d and through the keys in slices of SLICE.
  * Hooks: LOAD_Q, LOAD_K, LOAD_V (1 and LOAD_WIDTH wide along d) by (b, head, row of the operand, d); LOAD_MASK with MASK_INDEX, made of b, h, i, j;
- *    STORE with STORE_INDEX, made of b, h, i, d.
+ *    STORE with STORE_INDEX, made of b, h, i, d; STORE_LSE by (b, h, i): log of the sum of e^s.
  * Range: one dimension, ITEMS_Q * ITEMS_K items a group; groups count (batch, kv_head, columns of v, rows), innermost last.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
@@ -34,6 +34,7 @@
 #define CAUSAL 0       /* 1: query i sees key j <= i + OFFSET */
 #define OFFSET 0
 #define EMPTY 0.0f     /* what a row gives whose scores are all -inf */
+#define HAS_LSE 0      /* STORE_LSE is wanted */
 #define STORE_INDEX b, h, i, d
 #define DEPTH_WIDTH 4  /* neighbours along d that a load of q or k takes: 4 if that divides D, else 1 */
 #define VALUE_WIDTH 4  /* the same of v */
@@ -247,6 +248,10 @@ kernel void KERNEL(HOOK_PARAMS)
         if (row >= ROWS)
             continue;
         const bool empty = top[r] == -INFINITY && sum[r] == 0.0f;
+#if HAS_LSE
+        if (item_k == 0 && column0 == 0)
+            STORE_LSE(empty ? -INFINITY : top[r] + log(sum[r]), b, h, i, HOOK_ARGS);
+#endif
 #pragma unroll
         for (uint x = 0; x < RV; x++) {
             const uint d = column0 + first_v + x;

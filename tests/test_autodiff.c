@@ -12,7 +12,7 @@
 /* One call of an op: its inputs' shapes (rank -1 ends the list), the range of their numbers, and which are whole numbers instead. */
 typedef struct example {
     const char *op;
-    tern_shape in[4];
+    tern_shape in[7];
     double lo, hi;
     const tern_attr *attrs;
     unsigned whole; /* bit i: input i is i64 in [0, limit), and gets no gradient */
@@ -86,8 +86,14 @@ static const example examples[] = {
     {"log_softmax", {S(3, 4), END}, -2, 2, NULL, 0, 0, 0},
 
     {"attention", {S(2, 1, 3, 2), S(2, 1, 4, 2), S(2, 1, 4, 3), END}, -1, 1, NULL, 0, 0, 0},
-    {"attention", {S(1, 4, 2, 3), S(1, 2, 3, 3), S(1, 2, 3, 2), S(4, 1, 3)}, -1, 1,
+    {"attention", {S(1, 4, 2, 3), S(1, 2, 3, 3), S(1, 2, 3, 2), S(4, 1, 3), END}, -1, 1,
      WITH(TERN_FLOAT("scale", 0.7), TERN_FLOAT("softcap", 1.5), TERN_INT("causal", 1), TERN_INT("offset", 1), TERN_INT("joined", 1)), 0, 0, 0},
+    {"attention", {S(1, 4, 3, 2), S(1, 2, 5, 2), S(1, 2, 5, 3), S(4, 3, 5), END}, -1, 1, WITH(TERN_FLOAT("below", -0.5)), 8, 2, 2},
+    {"attention", {S(1, 2, 4, 2), S(1, 2, 3, 2), S(1, 2, 3, 2), END}, -1, 1, WITH(TERN_INT("causal", 1), TERN_INT("offset", -1)), 0, 0, 0},
+    {"attention_grad", {S(1, 2, 3, 2), S(1, 1, 4, 2), S(1, 1, 4, 3), S(1, 2, 3, 3), S(1, 2, 3), S(1, 2, 3), S(3, 1)}, -1, 1,
+     WITH(TERN_FLOAT("softcap", 1.5), TERN_INT("causal", 1), TERN_INT("offset", 1)), 0, 0, 3},
+    {"attention_grad", {S(2, 1, 2, 2), S(2, 1, 3, 2), S(2, 1, 3, 2), S(2, 1, 2, 2), S(2, 1, 2), S(2, 1, 2), S(2, 3)}, -1, 1,
+     WITH(TERN_FLOAT("below", -1)), 64, 2, 3},
     {"softmax_cross_entropy", {S(4, 3), S(4), END}, -2, 2, NULL, 2, 3, 0},
     {"mse", {S(3, 2), S(3, 2), END}, -2, 2, NULL, 0, 0, 0},
     {"mse", {S(3, 2), S(3, 2), END}, -2, 2, WITH(TERN_STRING("reduction", "none")), 0, 0, 0},
@@ -166,9 +172,9 @@ static void every_gradient_is_checked(void **state)
 /* A graph of one op with the loss sum(y * w) for fixed random w. */
 typedef struct rig {
     tern_graph *g;
-    tern_value in[4], wrt[4], grad[4];
+    tern_value in[7], wrt[7], grad[7];
     int n_in, n_wrt;
-    tern__array data[4];
+    tern__array data[7];
 } rig;
 
 static bool is_whole(const example *e, int i)
@@ -176,12 +182,12 @@ static bool is_whole(const example *e, int i)
     return e->whole >> i & 1;
 }
 
-/* where wants a bool, random ops and dropout an i64 step, all others i64. */
+/* where and attention want a bool, random ops and dropout an i64 step, all others i64. */
 static tern_dtype input_dtype(const example *e, int i)
 {
     if (!is_whole(e, i))
         return TERN_F64;
-    return strcmp(e->op, "where") == 0 ? TERN_BOOL : TERN_I64;
+    return strcmp(e->op, "where") == 0 || strncmp(e->op, "attention", 9) == 0 ? TERN_BOOL : TERN_I64;
 }
 
 static tern_value weighted_sum(tern_graph *g, const tern_value *y, int n)
@@ -200,10 +206,10 @@ static tern_value weighted_sum(tern_graph *g, const tern_value *y, int n)
 
 static void set_up(rig *r, const example *e)
 {
-    static const char *const names[] = {"a", "b", "c", "d"};
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g"};
     *r = (rig){.g = new_graph()};
-    tern_value in[6], y[3];
-    for (; r->n_in < 4 && e->in[r->n_in].rank >= 0; r->n_in++) {
+    tern_value in[7], y[3];
+    for (; r->n_in < 7 && e->in[r->n_in].rank >= 0; r->n_in++) {
         const int i = r->n_in;
         in[i] = r->in[i] = tern_graph_input(r->g, names[i], input_dtype(e, i), &e->in[i], 0);
         r->data[i] = random_array(tern__type_of(r->g, in[i]), 20 + (uint64_t)i, is_whole(e, i) ? 0 : e->lo, is_whole(e, i) ? e->limit : e->hi);
@@ -296,7 +302,7 @@ static void expansions_agree_with_references(void **state)
         tern_graph *out = NULL;
         set_up(&r, &examples[i]);
         for (int k = 0; k < r.n_wrt; k++)
-            tern_graph_output(r.g, (const char *[]){"da", "db", "dc", "dd"}[k], r.grad[k]);
+            tern_graph_output(r.g, (const char *[]){"da", "db", "dc", "dd", "de", "df", "dg"}[k], r.grad[k]);
         assert_ok(tern__pass_expand.run(r.g, &out));
         assert_same_results(r.g, out, 1e-9);
         tern_graph_destroy(out);

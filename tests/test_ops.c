@@ -27,13 +27,18 @@ typedef struct data {
 typedef struct example {
     const char *op;
     const tern_attr *attrs;
-    data in[6];
+    data in[8];
     data want;
     int which, n_out;
 } example;
 
 #define LN2 0.69314718055994530942
 #define LN3 1.09861228866810969140
+#define LN4 (2 * LN2)
+
+/* One query and two keys whose scores under a scale of a half are 0 and `score`, values 4 and 8, and a dy of 1: y is 7 where score is log 3. */
+#define GRAD_OPERANDS(score, lse)                                                                                                        \
+    {F(S(1, 1, 1, 1), 2), F(S(1, 1, 2, 1), 0, score), F(S(1, 1, 2, 1), 4, 8), F(S(1, 1, 1, 1), 1), F(S(1, 1, 1), lse), F(S(1, 1, 1), 7), END}
 
 static const example examples[] = {
     /* Reductions */
@@ -159,6 +164,18 @@ static const example examples[] = {
     {"attention", WITH(TERN_FLOAT("softcap", LN3 / 2)), {F(S(1, 1, 1, 1), 1000), F(S(1, 1, 2, 1), 9, -9), F(S(1, 1, 2, 1), 4, 8), END}, F(S(1, 1, 1, 1), 5), 0, 0},
     {"attention", WITH(TERN_INT("joined", 1)), {F(S(1, 2, 2, 1), 0, 0, 0, 0), F(S(1, 1, 1, 1), 1), F(S(1, 1, 1, 2), 3, 4), END},
      F(S(1, 2, 4), 3, 4, 3, 4, 3, 4, 3, 4), 0, 0},
+    {"attention", WITH(TERN_FLOAT("scale", 0.5)), {F(S(1, 1, 1, 1), 2), F(S(1, 1, 2, 1), 0, LN3), F(S(1, 1, 2, 1), 4, 8), END}, F(S(1, 1, 1), LN4), 1, 2},
+    {"attention", WITH(TERN_INT("causal", 1), TERN_INT("offset", -1)), {F(S(1, 1, 2, 1), 0, 0), F(S(1, 1, 1, 1), 1), F(S(1, 1, 1, 1), 6), END},
+     F(S(1, 1, 2), -INFINITY, 0), 1, 2},
+
+    /* Its gradient: probabilities of a quarter and three quarters, a key that a mask hides but for its probability, a query that sees nothing */
+    {"attention_grad", WITH(TERN_FLOAT("scale", 0.5)), GRAD_OPERANDS(LN3, LN4), F(S(1, 1, 1, 1), 0.375 * LN3), 0, 3},
+    {"attention_grad", WITH(TERN_FLOAT("scale", 0.5)), GRAD_OPERANDS(LN3, LN4), F(S(1, 1, 2, 1), -0.75, 0.75), 1, 3},
+    {"attention_grad", WITH(TERN_FLOAT("scale", 0.5)), GRAD_OPERANDS(LN3, LN4), F(S(1, 1, 2, 1), 0.25, 0.75), 2, 3},
+    {"attention_grad", WITH(TERN_FLOAT("below", -LN3)), {F(S(1, 1, 1, 1), 0), F(S(1, 1, 2, 1), 1, 2), F(S(1, 1, 2, 1), 4, 8), F(S(1, 1, 1, 1), 1),
+     F(S(1, 1, 1), LN4 - LN3), F(S(1, 1, 1), 7), D(TERN_BOOL, S(1, 2), 0, 1), END}, F(S(1, 1, 1, 1), 1.5), 0, 3},
+    {"attention_grad", WITH(TERN_INT("causal", 1), TERN_INT("offset", -1)), GRAD_OPERANDS(LN3, -INFINITY), F(S(1, 1, 2, 1), 0, 0), 2, 3},
+    {"attention_grad", WITH(TERN_INT("causal", 1), TERN_INT("offset", -1), TERN_INT("strict", 1)), GRAD_OPERANDS(LN3, -INFINITY), F(S(1, 1, 1, 1), NAN), 0, 3},
 
     /* Movement */
     {"reshape", WITH(LIST("shape", 0, -1)), {F(S(2, 1, 2), 1, 2, 3, 4), END}, F(S(2, 2), 1, 2, 3, 4), 0, 0},
@@ -270,7 +287,7 @@ static void check_output(const char *what, const tern_graph *g, const data *want
 static tern_graph *graph_of(const example *e)
 {
     tern_graph *g = new_graph();
-    tern_value in[6], out[4] = {TERN_NONE, TERN_NONE, TERN_NONE, TERN_NONE};
+    tern_value in[8], out[4] = {TERN_NONE, TERN_NONE, TERN_NONE, TERN_NONE};
     int n = 0;
     for (; e->in[n].t != TERN_DTYPE_COUNT; n++)
         in[n] = constant(g, &e->in[n]);
@@ -508,7 +525,7 @@ static void test_dropout(void **state)
 typedef struct refusal {
     const char *op;
     const tern_attr *attrs;
-    data in[6];
+    data in[8];
     tern_status status;
     const char *words;
     int n_out;
@@ -526,6 +543,8 @@ static const refusal refusals[] = {
     {"softmax", NULL, {T(TERN_I32, S(3)), END}, TERN_E_DTYPE, "i32", 0},
     {"attention", NULL, {X(S(1, 3, 2, 4)), X(S(1, 2, 5, 4)), X(S(1, 2, 5, 4)), END}, TERN_E_SHAPE, "keys [1,2,5,4]", 0},
     {"attention", NULL, {X(S(1, 2, 2, 4)), X(S(1, 2, 5, 4)), X(S(1, 2, 5, 4)), X(S(2, 4)), END}, TERN_E_SHAPE, "the mask [2,4] does not broadcast", 0},
+    {"attention_grad", NULL, {X(S(1, 1, 2, 4)), X(S(1, 1, 3, 4)), X(S(1, 1, 3, 2)), X(S(1, 1, 2, 4)), X(S(1, 1, 2)), X(S(1, 1, 2)), END}, TERN_E_SHAPE,
+     "operand 3 is [1,1,2,4] where the others want [1,1,2,2]", 0},
     {"attention", WITH(TERN_FLOAT("softcap", -1)), {X(S(1, 2, 2, 4)), X(S(1, 2, 5, 4)), X(S(1, 2, 5, 4)), END}, TERN_E_INVALID, "softcap -1", 0},
     {"softmax_cross_entropy", NULL, {X(S(4, 3)), T(TERN_I64, S(5)), END}, TERN_E_SHAPE, "logits [4,3] and labels [5]", 0},
     {"softmax_cross_entropy", NULL, {X(S(4, 3)), X(S(4)), END}, TERN_E_DTYPE, "f32", 0},
@@ -608,7 +627,7 @@ static void test_refusals(void **state)
     for (size_t i = 0; i < TERN_COUNT(refusals); i++) {
         const refusal *r = &refusals[i];
         tern_graph *g = new_graph();
-        tern_value in[6], out[4];
+        tern_value in[8], out[4];
         int n = 0;
         for (; r->in[n].t != TERN_DTYPE_COUNT; n++) {
             char name[8];

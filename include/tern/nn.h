@@ -32,7 +32,7 @@ TERN_API tern_value tern_nn_dropout(tern_nn *nn, const char *name, tern_value x,
 /* Attention of every head: softmax(scale q k^T + mask) v, without a matrix of scores in memory where a kernel takes the element type (f32, f16, bf16).
  *   q [B, H, Sq, D]   k [B, Hk, Sk, D]   v [B, Hk, Sk, Dv], Hk dividing H: heads of q share those of k and v in order
  *   mask: TERN_NONE, floats of q's type that are added to the scores, or bool (false: not seen); broadcasts to [B, H, Sq, Sk]
- * The result is [B, H, Sq, Dv], or [B, Sq, H * Dv] if joined. A query that sees no key gives 0. Gradients make the probabilities again, in memory.
+ * The result is [B, H, Sq, Dv], or [B, Sq, H * Dv] if joined. A query that sees no key gives 0. Gradients need no such matrix either.
  * options may be NULL; its zero fields: scale 1 / sqrt(D), scores unlimited, no causal mask. */
 typedef struct tern_attention {
     double scale, softcap; /* softcap c > 0: scores s become c tanh(s / c) before the mask */

@@ -87,7 +87,7 @@ static tern_status through_expansion(walk *w, const tern__node *n, const tern_va
     const int first = g->n_nodes;
     for (int k = 0; k < n->n_out; k++)
         out[k] = TERN_NONE;
-    TERN_TRY(n->op->expand(g, n, n->in, out));
+    TERN_TRY((n->op->apart ? n->op->apart : n->op->expand)(g, n, n->in, out));
     TERN_TRY(tern_graph_check(g));
     if (out[0] == TERN_NONE)
         return tern__fail(TERN_E_UNSUPPORTED, "gradients: the loss depends on %s, which has no gradient", n->op->name);

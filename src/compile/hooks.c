@@ -128,13 +128,11 @@ static char *new_marks(const tern__lower *l)
     return marks;
 }
 
-bool tern__kern_is_wanted(tern__kern *k, tern_value v)
+bool tern__lower_is_wanted(tern__lower *l, tern_value v)
 {
-    const tern__lower *l = k->l;
     char *marks = new_marks(l);
     bool wanted = false;
-    if (!marks)
-        k->failed = k->no_memory = true;
+    l->group->no_memory |= !marks;
     for (int i = 0; i < l->group->n_outs && marks && !wanted; i++)
         wanted = comes_from(l, l->group->outs[i], v, marks);
     tern__free(marks);

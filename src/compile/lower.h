@@ -79,7 +79,7 @@ void tern__kern_define(tern__kern *k, const char *name, const char *fmt, ...) TE
  * they become one, and NAME a parameter of it. A template without HOOK_PARAMS ends its parameters with SIZE_PARAMS, without a comma, for these. */
 void tern__kern_size(tern__kern *k, const char *name, int64_t x);
 /* Does anybody want the anchor's output v, or what the group computes from it? If not it need not be made. */
-bool tern__kern_is_wanted(tern__kern *k, tern_value v);
+bool tern__lower_is_wanted(tern__lower *l, tern_value v);
 /* Fixed parameters, in the template's order. A value used directly (no hook) must be materialised: plain or blocked memory. */
 void tern__kern_value(tern__kern *k, tern_value v);
 void tern__kern_slot(tern__kern *k, int slot, bool writes);

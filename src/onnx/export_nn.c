@@ -262,6 +262,7 @@ const tern__export_form tern__export_nn_forms[] = {
     {TERN__FORM("instance_norm", "InstanceNormalization", F, D), .needs = needs_instance_norm, .attrs = {"epsilon"}},
     {TERN__FORM("layer_norm", "LayerNormalization", F, 0), .needs = needs_layer_norm, .attrs = {"axis", "epsilon"}},
     {.op = "attention", .instead = tern__attention_expand},
+    {.op = "attention_grad", .instead = tern__attention_grad_expand},
     {TERN__FORM("det", "Det", F, D)},
     {TERN__FORM("roi_align", "RoiAlign", FD, 0), .emit = emit_roi_align},
     {TERN__FORM("max_roi_pool", "MaxRoiPool", F, D), .emit = emit_max_roi_pool},

@@ -7,15 +7,7 @@
 #include "ops/attention.h"
 #include "ops/impls.h"
 
-static const tern__attr_decl attrs[] = {
-    [TERN__ATT_SCALE] = {.name = "scale", .type = TERN_ATTR_FLOAT},
-    [TERN__ATT_SOFTCAP] = {.name = "softcap", .type = TERN_ATTR_FLOAT},
-    [TERN__ATT_BELOW] = {.name = "below", .type = TERN_ATTR_FLOAT, .def = -INFINITY},
-    [TERN__ATT_CAUSAL] = {.name = "causal", .type = TERN_ATTR_INT},
-    [TERN__ATT_OFFSET] = {.name = "offset", .type = TERN_ATTR_INT},
-    [TERN__ATT_STRICT] = {.name = "strict", .type = TERN_ATTR_INT},
-    [TERN__ATT_JOINED] = {.name = "joined", .type = TERN_ATTR_INT},
-};
+static const tern__attr_decl attrs[] = {TERN__ATTENTION_ATTRS, [TERN__ATT_JOINED] = {.name = "joined", .type = TERN_ATTR_INT}};
 
 static tern_shape shape4(int64_t a, int64_t b, int64_t c, int64_t d)
 {
@@ -34,13 +26,12 @@ void tern__attention_read(const tern__node *n, const tern_shape *q, const tern_s
     a->causal = tern__attr_int(n, TERN__ATT_CAUSAL) != 0;
     a->offset = tern__attr_int(n, TERN__ATT_OFFSET);
     a->strict = tern__attr_int(n, TERN__ATT_STRICT) != 0;
-    a->joined = tern__attr_int(n, TERN__ATT_JOINED) != 0;
+    a->joined = n->op->n_attrs > TERN__ATT_JOINED && tern__attr_int(n, TERN__ATT_JOINED) != 0;
 }
 
-static tern_status infer(const tern__node *n, const tern__type *in, tern__type *out)
+tern_status tern__attention_check(const tern__node *n, const tern__type *in, int mask, tern__attention *a)
 {
     char t[4][TERN__SHAPE_TEXT];
-    tern__attention a;
     TERN_TRY(tern__need_kind(n, in, 0, TERN__T_FLOAT));
     for (int i = 0; i < 3; i++) {
         TERN_TRY(tern__need_rank(n, in, i, 4, 4));
@@ -49,47 +40,70 @@ static tern_status infer(const tern__node *n, const tern__type *in, tern__type *
     const tern_shape *q = &in[0].shape, *k = &in[1].shape, *v = &in[2].shape;
     if (k->dim[0] != q->dim[0] || v->dim[0] != q->dim[0] || k->dim[1] != v->dim[1] || k->dim[2] != v->dim[2] || k->dim[3] != q->dim[3] || k->dim[1] < 1 ||
         q->dim[1] % k->dim[1] || k->dim[2] < 1)
-        return tern__fail(TERN_E_SHAPE, "attention: queries %s, keys %s and values %s do not go together", tern__shape_text(q, t[0]),
+        return tern__fail(TERN_E_SHAPE, "%s: queries %s, keys %s and values %s do not go together", n->op->name, tern__shape_text(q, t[0]),
                           tern__shape_text(k, t[1]), tern__shape_text(v, t[2]));
-    tern__attention_read(n, q, k, v, &a);
-    if (!(a.softcap >= 0))
-        return tern__fail(TERN_E_INVALID, "attention: softcap %g is negative", a.softcap);
-    if (a.offset < -INT32_MAX / 2 || a.offset > INT32_MAX / 2)
-        return tern__fail(TERN_E_INVALID, "attention: offset %" PRId64 " is beyond any number of keys", a.offset);
-    const tern_shape scores = shape4(a.batch, a.heads, a.sq, a.sk);
-    if (tern__has_input(n, 3)) {
+    tern__attention_read(n, q, k, v, a);
+    if (!(a->softcap >= 0))
+        return tern__fail(TERN_E_INVALID, "%s: softcap %g is negative", n->op->name, a->softcap);
+    if (a->offset < -INT32_MAX / 2 || a->offset > INT32_MAX / 2)
+        return tern__fail(TERN_E_INVALID, "%s: offset %" PRId64 " is beyond any number of keys", n->op->name, a->offset);
+    const tern_shape scores = shape4(a->batch, a->heads, a->sq, a->sk);
+    if (tern__has_input(n, mask)) {
         tern_shape both;
-        if (in[3].dtype != TERN_BOOL)
-            TERN_TRY(tern__need_same(n, in, 0, 3));
-        if (!tern__broadcast(&in[3].shape, &scores, &both) || !tern__shape_equal(&both, &scores))
-            return tern__fail(TERN_E_SHAPE, "attention: the mask %s does not broadcast to %s", tern__shape_text(&in[3].shape, t[0]),
+        if (in[mask].dtype != TERN_BOOL)
+            TERN_TRY(tern__need_same(n, in, 0, mask));
+        if (!tern__broadcast(&in[mask].shape, &scores, &both) || !tern__shape_equal(&both, &scores))
+            return tern__fail(TERN_E_SHAPE, "%s: the mask %s does not broadcast to %s", n->op->name, tern__shape_text(&in[mask].shape, t[0]),
                               tern__shape_text(&scores, t[1]));
     }
-    const tern_shape result = shape4(a.batch, a.heads, a.sq, a.dv), joined = {.rank = 3, .dim = {a.batch, a.sq, a.heads * a.dv}};
-    out[0] = tern__plain(in[0].dtype, a.joined ? &joined : &result);
+    return TERN_OK;
+}
+
+static tern_status infer(const tern__node *n, const tern__type *in, tern__type *out)
+{
+    tern__attention a;
+    TERN_TRY(tern__attention_check(n, in, 3, &a));
+    const tern_shape apart = shape4(a.batch, a.heads, a.sq, a.dv), joined = {.rank = 3, .dim = {a.batch, a.sq, a.heads * a.dv}};
+    const tern_shape rows = {.rank = 3, .dim = {a.batch, a.heads, a.sq}};
+    out[0] = tern__plain(in[0].dtype, a.joined ? &joined : &apart);
+    out[1] = tern__plain(in[0].dtype == TERN_F64 ? TERN_F64 : TERN_F32, &rows);
     return TERN_OK;
 }
 
 /* --- Reference --- */
 
-/* The scores of query (b, h, i) after softcap and masks; returns the largest, or a NaN among them. */
-static double scores_of(const tern__attention *a, const tern__array *in, int64_t b, int64_t h, int64_t i, double *s)
+double tern__attention_score(const tern__attention *a, const tern__array *q, const tern__array *k, const tern__array *mask, const int64_t at[4], double *slope)
 {
     const tern_shape all = shape4(a->batch, a->heads, a->sq, a->sk);
-    const int64_t row = ((b * a->heads + h) * a->sq + i) * a->d, keys = (b * a->kv_heads + h / a->group) * a->sk * a->d;
-    double top = -INFINITY;
-    for (int64_t j = 0; j < a->sk; j++) {
-        double x = 0;
-        for (int64_t d = 0; d < a->d; d++)
-            x += tern__array_get(&in[0], row + d) * tern__array_get(&in[1], keys + j * a->d + d);
-        x *= a->scale;
-        if (a->softcap > 0)
-            x = a->softcap * tanh(x / a->softcap);
-        if (in[3].data) {
-            const double m = tern__array_get(&in[3], tern__broadcast_linear(&in[3].type.shape, &all, (const int64_t[]){b, h, i, j}));
-            x = in[3].type.dtype != TERN_BOOL ? x + m : m != 0 ? x : a->below;
+    const int64_t row = ((at[0] * a->heads + at[1]) * a->sq + at[2]) * a->d, key = ((at[0] * a->kv_heads + at[1] / a->group) * a->sk + at[3]) * a->d;
+    double x = 0;
+    *slope = 1;
+    for (int64_t d = 0; d < a->d; d++)
+        x += tern__array_get(q, row + d) * tern__array_get(k, key + d);
+    x *= a->scale;
+    if (a->softcap > 0) {
+        const double t = tanh(x / a->softcap);
+        x = a->softcap * t;
+        *slope = 1 - t * t;
+    }
+    if (mask->data) {
+        const double m = tern__array_get(mask, tern__broadcast_linear(&mask->type.shape, &all, at));
+        if (mask->type.dtype != TERN_BOOL)
+            x += m;
+        else if (m == 0) {
+            x = a->below;
+            *slope = 0;
         }
-        s[j] = a->causal && j > i + a->offset ? -INFINITY : x;
+    }
+    return a->causal && at[3] > at[2] + a->offset ? -INFINITY : x;
+}
+
+/* The scores of query (b, h, i); returns the largest, or a NaN among them. */
+static double scores_of(const tern__attention *a, const tern__array *in, int64_t b, int64_t h, int64_t i, double *s)
+{
+    double top = -INFINITY, slope;
+    for (int64_t j = 0; j < a->sk; j++) {
+        s[j] = tern__attention_score(a, &in[0], &in[1], &in[3], (const int64_t[]){b, h, i, j}, &slope);
         top = s[j] > top || isnan(s[j]) ? s[j] : top;
     }
     return top;
@@ -98,8 +112,8 @@ static double scores_of(const tern__attention *a, const tern__array *in, int64_t
 static void attend_row(const tern__attention *a, const tern__array *in, const tern__array *out, int64_t b, int64_t h, int64_t i, double *s)
 {
     const double top = scores_of(a, in, b, h, i, s);
-    const int64_t values = (b * a->kv_heads + h / a->group) * a->sk * a->dv;
-    const int64_t to = a->joined ? ((b * a->sq + i) * a->heads + h) * a->dv : ((b * a->heads + h) * a->sq + i) * a->dv;
+    const int64_t values = (b * a->kv_heads + h / a->group) * a->sk * a->dv, row = (b * a->heads + h) * a->sq + i;
+    const int64_t to = a->joined ? ((b * a->sq + i) * a->heads + h) * a->dv : row * a->dv;
     double sum = 0;
     for (int64_t j = 0; j < a->sk; j++)
         sum += s[j] = top == -INFINITY ? 0 : exp(s[j] - top);
@@ -107,8 +121,9 @@ static void attend_row(const tern__attention *a, const tern__array *in, const te
         double y = 0;
         for (int64_t j = 0; j < a->sk; j++)
             y += s[j] * tern__array_get(&in[2], values + j * a->dv + d);
-        tern__array_set(out, to + d, top != -INFINITY ? y / sum : a->strict ? NAN : 0);
+        tern__array_set(&out[0], to + d, top != -INFINITY ? y / sum : a->strict ? NAN : 0);
     }
+    tern__array_set(&out[1], row, top != -INFINITY ? top + log(sum) : top);
 }
 
 static tern_status ref(const tern__node *n, const tern__array *in, const tern__array *out)
@@ -127,88 +142,9 @@ static tern_status ref(const tern__node *n, const tern__array *in, const tern__a
     return TERN_OK;
 }
 
-/* --- In simpler ops: for what no kernel takes, and, backward, where the probabilities are made again --- */
+/* --- Compiling and differentiating --- */
 
-/* Everything in f32 at least. Queries that share a head of k and v lie behind one another: one product serves them all. */
-typedef struct parts {
-    tern__attention a;
-    tern_shape scores, wide, grouped, result; /* [B, H, Sq, Sk]; [B, Hk, G Sq, ..] with Sk, D; [B, H, Sq, Dv] */
-    tern_value q, k, v, mask;                 /* q grouped */
-    tern_value tanh, p;                       /* of the scores over softcap; the probabilities [B, H, Sq, Sk] */
-} parts;
-
-static tern_value product(tern_graph *g, tern_value a, tern_value b, bool trans_a, bool trans_b)
-{
-    return tern_graph_op2(g, "matmul", a, b, TERN_ATTRS(TERN_INT("trans_a", trans_a), TERN_INT("trans_b", trans_b)));
-}
-
-/* Query i sees key j <= i + offset. */
-static tern_value causal_mask(tern_graph *g, const tern__attention *a)
-{
-    const int64_t rows[2] = {a->sq, 1}, columns[2] = {1, a->sk};
-    tern_value i = tern_graph_add(g, "iota", NULL, 0, TERN_ATTRS(TERN_INTS("shape", rows, 2), TERN_INT("axis", 0), TERN_STRING("dtype", "i64")));
-    tern_value j = tern_graph_add(g, "iota", NULL, 0, TERN_ATTRS(TERN_INTS("shape", columns, 2), TERN_INT("axis", 1), TERN_STRING("dtype", "i64")));
-    return tern_graph_op2(g, "less_equal", j, tern__add_scalar(g, i, (double)a->offset), NULL);
-}
-
-/* Softmax over the last axis, in which a row of -inf gives 0 unless strict. */
-static tern_value softmax(tern_graph *g, const tern__attention *a, tern_value x, bool masked)
-{
-    if (!masked || a->strict)
-        return tern_graph_op1(g, "softmax", x, TERN_ATTRS(TERN_INT("axis", -1)));
-    const unsigned last = 1u << 3;
-    tern_value top = tern__max_axes(g, x, last, true);
-    top = tern__where(g, tern__compare(g, "equal", top, -INFINITY), tern__like(g, x, 0), top);
-    tern_value e = tern__unary(g, "exp", tern__sub(g, x, top)), sum = tern__sum_axes(g, e, last, true);
-    sum = tern__where(g, tern__compare(g, "equal", sum, 0), tern__like(g, sum, 1), sum);
-    return tern__div(g, e, sum);
-}
-
-static tern_status probabilities(tern_graph *g, const tern__node *n, const tern_value *in, parts *p)
-{
-    tern__attention *a = &p->a;
-    tern__attention_read(n, tern__shape_of(g, in[0]), tern__shape_of(g, in[1]), tern__shape_of(g, in[2]), a);
-    p->scores = shape4(a->batch, a->heads, a->sq, a->sk);
-    p->wide = shape4(a->batch, a->kv_heads, a->group * a->sq, a->sk);
-    p->grouped = shape4(a->batch, a->kv_heads, a->group * a->sq, a->d);
-    p->result = shape4(a->batch, a->heads, a->sq, a->dv);
-    p->q = tern__reshape(g, tern__widen(g, in[0]), &p->grouped);
-    p->k = tern__widen(g, in[1]);
-    p->v = tern__widen(g, in[2]);
-    p->mask = tern__has_input(n, 3) ? in[3] : TERN_NONE;
-    tern_value s = tern__mul_scalar(g, tern__reshape(g, product(g, p->q, p->k, false, true), &p->scores), a->scale);
-    if (a->softcap > 0) {
-        p->tanh = tern__unary(g, "tanh", tern__mul_scalar(g, s, 1 / a->softcap));
-        s = tern__mul_scalar(g, p->tanh, a->softcap);
-    }
-    TERN_TRY(tern_graph_check(g));
-    if (p->mask != TERN_NONE && tern__dtype_of(g, p->mask) == TERN_BOOL)
-        s = tern__where(g, p->mask, s, tern__like(g, s, a->below));
-    else if (p->mask != TERN_NONE)
-        s = tern__add(g, s, tern__widen(g, p->mask));
-    if (a->causal)
-        s = tern__where(g, causal_mask(g, a), s, tern__like(g, s, -INFINITY));
-    p->p = softmax(g, a, s, p->mask != TERN_NONE || a->causal);
-    return tern_graph_check(g);
-}
-
-/* [B, H, Sq, Dv] as the op's result; and back. */
-static tern_value join(tern_graph *g, const tern__attention *a, tern_value y)
-{
-    static const int perm[] = {0, 2, 1, 3};
-    const tern_shape s = {.rank = 3, .dim = {a->batch, a->sq, a->heads * a->dv}};
-    return a->joined ? tern__reshape(g, tern__transpose(g, y, perm), &s) : y;
-}
-
-static tern_value part(tern_graph *g, const tern__attention *a, tern_value y)
-{
-    static const int perm[] = {0, 2, 1, 3};
-    const tern_shape s = shape4(a->batch, a->sq, a->heads, a->dv);
-    return a->joined ? tern__transpose(g, tern__reshape(g, y, &s), perm) : y;
-}
-
-/* Kernels take f32, f16 and bf16; nothing at all is left to the other ops too. */
-static bool has_kernels(const tern_graph *g, const tern_value *in)
+bool tern__attention_has_kernels(const tern_graph *g, const tern_value *in)
 {
     bool empty = false;
     for (int i = 0; i < 3; i++)
@@ -216,52 +152,46 @@ static bool has_kernels(const tern_graph *g, const tern_value *in)
     return !empty && tern__dtype_of(g, in[0]) != TERN_F64;
 }
 
-tern_status tern__attention_expand(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
+void tern__attention_wide_mask(tern_graph *g, const tern__node *n, const tern_value *in, int mask, tern_value *out)
 {
-    parts p;
-    TERN_TRY(probabilities(g, n, in, &p));
-    tern_value y = tern__reshape(g, product(g, tern__reshape(g, p.p, &p.wide), p.v, false, false), &p.result);
-    out[0] = join(g, &p.a, tern__cast(g, y, tern__dtype_of(g, in[0])));
-    return TERN_OK;
+    const tern_shape one = {.rank = 1, .dim = {1}};
+    tern_value with[TERN__ATT_GRAD_MASK + 1];
+    if (!tern__has_input(n, mask) || tern__shape_of(g, in[mask])->rank > 0)
+        return;
+    for (int i = 0; i < n->n_in; i++)
+        with[i] = i == mask ? tern__reshape(g, in[i], &one) : in[i];
+    tern__graph_add_like(g, n, with, out);
 }
 
 static tern_status expand(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out)
 {
-    const tern_shape one = {.rank = 1, .dim = {1}};
-    if (!has_kernels(g, in))
+    if (!tern__attention_has_kernels(g, in))
         return tern__attention_expand(g, n, in, out);
-    if (!tern__has_input(n, 3) || tern__shape_of(g, in[3])->rank > 0)
-        return TERN_OK;
-    tern_value with[4] = {in[0], in[1], in[2], tern__reshape(g, in[3], &one)}; /* kernels address a mask by an axis at least */
-    tern__graph_add_like(g, n, with, out);
+    tern__attention_wide_mask(g, n, in, 3, out);
     return TERN_OK;
 }
 
-/* With P the probabilities, made again: dV = P^T dO, dS = P (dO V^T - sum of dO O), and from there as through a product. The forward pass keeps
- * its kernel; here the scores lie in memory. */
+/* The gradient with respect to a score is p (dp - delta), dp = dy v^T, delta = the sum of dy y, less what comes in by the second output: one number a row. */
 static tern_status grad(tern_graph *g, const tern__node *n, const tern_value *dy, tern_value *dx)
 {
-    parts p;
-    TERN_TRY(probabilities(g, n, n->in, &p));
-    const tern__attention *a = &p.a;
-    const tern_shape grouped_dy = shape4(a->batch, a->kv_heads, a->group * a->sq, a->dv);
-    const tern_dtype t = tern__dtype_of(g, n->in[0]);
-    tern_value d = part(g, a, tern__widen(g, dy[0])), y = part(g, a, tern__widen(g, n->out[0]));
-    tern_value delta = tern__sum_axes(g, tern__mul(g, d, y), 1u << 3, true);
-    d = tern__reshape(g, d, &grouped_dy);
-    dx[2] = tern__cast(g, product(g, tern__reshape(g, p.p, &p.wide), d, true, false), t);
-    tern_value ds = tern__mul(g, p.p, tern__sub(g, tern__reshape(g, product(g, d, p.v, false, true), &p.scores), delta));
+    tern__attention a;
+    tern_value out[3];
+    tern__attention_read(n, tern__shape_of(g, n->in[0]), tern__shape_of(g, n->in[1]), tern__shape_of(g, n->in[2]), &a);
+    tern_value d = tern__attention_part(g, &a, dy[0] != TERN_NONE ? dy[0] : tern__zeros_like(g, n->out[0]));
+    tern_value y = tern__attention_part(g, &a, n->out[0]);
+    tern_value delta = tern__sum_axes(g, tern__mul(g, tern__widen(g, d), tern__widen(g, y)), 1u << 3, false);
+    if (dy[1] != TERN_NONE)
+        delta = tern__sub(g, delta, dy[1]);
+    const tern_value mask = tern__has_input(n, 3) ? n->in[3] : TERN_NONE;
+    const tern_value in[7] = {n->in[0], n->in[1], n->in[2], d, n->out[1], delta, mask};
+    tern_graph_add_n(g, "attention_grad", in, 7, TERN_ATTRS(TERN_FLOAT("scale", a.scale), TERN_FLOAT("softcap", a.softcap), TERN_FLOAT("below", a.below),
+        TERN_INT("causal", a.causal), TERN_INT("offset", a.offset), TERN_INT("strict", a.strict)), out, 3);
     TERN_TRY(tern_graph_check(g));
-    if (p.mask != TERN_NONE && tern__dtype_of(g, p.mask) == TERN_BOOL)
-        ds = tern__where(g, p.mask, ds, tern__like(g, ds, 0));
-    else if (p.mask != TERN_NONE)
-        dx[3] = tern__cast(g, ds, t);
-    if (a->softcap > 0)
-        ds = tern__mul(g, ds, tern__sub(g, tern__like(g, ds, 1), tern__mul(g, p.tanh, p.tanh)));
-    ds = tern__reshape(g, tern__mul_scalar(g, ds, a->scale), &p.wide);
-    dx[0] = tern__cast(g, tern__reshape_as(g, product(g, ds, p.k, false, false), n->in[0]), t);
-    dx[1] = tern__cast(g, product(g, ds, p.q, true, false), t);
-    return TERN_OK;
+    for (int i = 0; i < 3; i++)
+        dx[i] = out[i];
+    if (mask == TERN_NONE || tern__dtype_of(g, mask) == TERN_BOOL || tern__value_at(g, mask)->kind == TERN__VALUE_CONST)
+        return TERN_OK;
+    return tern__attention_score_grad(g, tern__producer(g, out[0]), in, &dx[3]);
 }
 
 /* Both products; what a causal mask forbids is counted as if it were computed. */
@@ -279,13 +209,13 @@ TERN_OP(attention) = {
     .name = "attention",
     .doc = "y = softmax(scale q k^T + mask) v for each head of q [B,H,Sq,D], k [B,Hk,Sk,D], v [B,Hk,Sk,Dv], Hk dividing H; scale 0: 1/sqrt(D). softcap c: "
            "scores become c tanh(scores / c). A mask of floats is added, one of bool gives `below` where false; causal: query i sees keys up to i + offset. "
-           "A row of -inf gives 0, or NaN if strict. joined: y is [B,Sq,H*Dv]",
+           "A row of -inf gives 0, or NaN if strict. joined: y is [B,Sq,H*Dv]. The second output is the logarithm of the sum of each row's exponentials",
     .onnx = "Attention",
     .onnx_since = 23,
     .trait = TERN__CONTRACTION,
     .min_in = 3,
     .max_in = 4,
-    .n_out = 1,
+    .n_out = 2,
     .attrs = attrs,
     .n_attrs = TERN_COUNT(attrs),
     .infer = infer,

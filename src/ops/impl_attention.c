@@ -1,4 +1,4 @@
-/* What both kernels of attention are told: the mask's coordinates, sizes, numbers. */
+/* What all kernels of attention and its gradient are told: the mask's coordinates, sizes, numbers. */
 #include "ops/impl_attention.h"
 
 #include <math.h>
@@ -15,8 +15,13 @@ void tern__attention_load(tern__kern *k, const char *name, tern_value v, int mul
     tern__kern_load(k, name, v, axes, 3, widths);
 }
 
-/* A number as OpenCL C spells it. */
-static void define_float(tern__kern *k, const char *name, double x)
+void tern__attention_load_row(tern__kern *k, const char *name, tern_value v)
+{
+    const tern__hook_axis axes[4] = {{.dims = 1}, {.dims = 1}, {.dims = 1}, {0}};
+    tern__kern_load(k, name, v, axes, -1, 1u);
+}
+
+void tern__attention_number(tern__kern *k, const char *name, double x)
 {
     const double in_range = isnan(x) || isinf(x) ? x : fmin(fmax(x, -(double)__FLT_MAX__), (double)__FLT_MAX__);
     if (isnan(x))
@@ -27,17 +32,17 @@ static void define_float(tern__kern *k, const char *name, double x)
         tern__kern_define(k, name, "(%.9ef)", in_range);
 }
 
-void tern__attention_mask(tern__kern *k, const tern__lower *l, const tern__node *n, int multiple, unsigned widths)
+void tern__attention_mask(tern__kern *k, const tern__lower *l, const tern__node *n, int mask, int multiple, unsigned widths)
 {
     static const char *const names[] = {"b", "h", "i", "j"};
     tern__hook_axis axes[5] = {{0}};
     char index[TERN__ATT_INDEX_TEXT] = "";
     size_t len = 0;
-    if (!tern__has_input(n, 3)) {
+    if (!tern__has_input(n, mask)) {
         tern__cpu_define(k, "MASK", 0);
         return;
     }
-    const tern__type *t = tern__lower_type(l, n->in[3]);
+    const tern__type *t = tern__lower_type(l, n->in[mask]);
     const int rank = t->shape.rank;
     const bool wide = rank > 0 && t->shape.dim[rank - 1] > 1;
     for (int i = 0; i < rank; i++) {
@@ -48,9 +53,9 @@ void tern__attention_mask(tern__kern *k, const tern__lower *l, const tern__node 
         axes[rank - 1].multiple_of = multiple;
     tern__cpu_define(k, "MASK", t->dtype == TERN_BOOL ? 2 : 1);
     tern__cpu_define(k, "MASK_WIDE", wide);
-    define_float(k, "BELOW", tern__attr_float(n, TERN__ATT_BELOW));
+    tern__attention_number(k, "BELOW", tern__attr_float(n, TERN__ATT_BELOW));
     tern__kern_define(k, "MASK_INDEX", "%s", index);
-    tern__kern_load(k, "LOAD_MASK", n->in[3], axes, wide ? rank - 1 : -1, wide ? widths : 1u);
+    tern__kern_load(k, "LOAD_MASK", n->in[mask], axes, wide ? rank - 1 : -1, wide ? widths : 1u);
 }
 
 void tern__attention_define(tern__kern *k, const tern__attention *a)
@@ -64,18 +69,49 @@ void tern__attention_define(tern__kern *k, const tern__attention *a)
     if (a->causal)
         tern__cpu_define(k, "OFFSET", a->offset);
     tern__cpu_define(k, "HAS_SOFTCAP", a->softcap > 0);
-    define_float(k, "SCALE", a->scale);
-    define_float(k, "SOFTCAP", a->softcap);
-    define_float(k, "EMPTY", a->strict ? NAN : 0);
+    tern__attention_number(k, "SCALE", a->scale);
+    tern__attention_number(k, "SOFTCAP", a->softcap);
+    tern__attention_number(k, "EMPTY", a->strict ? NAN : 0);
 }
 
-void tern__attention_store(tern__kern *k, const tern__attention *a, tern_value y, int multiple, unsigned widths)
+void tern__attention_store_heads(tern__kern *k, const char *name, tern_value v, int multiple, unsigned widths)
+{
+    const tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1}, {.dims = 1}, {.dims = 1, .multiple_of = multiple}, {0}};
+    tern__kern_store(k, name, v, axes, 3, widths);
+}
+
+void tern__attention_store(tern__kern *k, tern__lower *l, const tern__attention *a, const tern__node *n, int multiple, unsigned widths)
 {
     const tern__hook_axis joined[4] = {{.dims = 1}, {.dims = 1}, {.dims = 1, .multiple_of = a->dv % TERN_MAX(multiple, 1) ? 1 : multiple}, {0}};
-    const tern__hook_axis apart[5] = {{.dims = 1}, {.dims = 1}, {.dims = 1}, {.dims = 1, .multiple_of = multiple}, {0}};
+    const tern__hook_axis rows[4] = {{.dims = 1}, {.dims = 1}, {.dims = 1}, {0}};
+    const bool has_lse = n->n_out > 1 && tern__lower_is_wanted(l, n->out[1]);
+    tern__kern_define(k, "STORE_INDEX", a->joined ? "b, i, h * DV + d" : "b, h, i, d");
     if (a->joined)
-        tern__kern_define(k, "STORE_INDEX", "b, i, h * DV + d");
+        tern__kern_store(k, "STORE", n->out[0], joined, 2, widths);
     else
-        tern__kern_define(k, "STORE_INDEX", "b, h, i, d");
-    tern__kern_store(k, "STORE", y, a->joined ? joined : apart, a->joined ? 2 : 3, widths);
+        tern__attention_store_heads(k, "STORE", n->out[0], multiple, widths);
+    tern__cpu_define(k, "HAS_LSE", has_lse);
+    if (has_lse)
+        tern__kern_store(k, "STORE_LSE", n->out[1], rows, -1, 1u);
+}
+
+enum { PACK_CHUNK = 32 }; /* keys whose values one item packs */
+
+tern_status tern__attention_pack(tern__lower *l, const tern__attention *a, tern_value v, int64_t d, bool keys, int width, int nr, int *slot)
+{
+    const int64_t panels = tern__div_up(keys ? a->sk : d, nr);
+    *slot = tern__lower_temp(l, tern__cpu_bytes(a->batch * a->kv_heads, panels, keys ? d : a->sk, nr));
+    tern__kern *k = tern__lower_kernel(l, "attention_pack_cpu.cl");
+    if (*slot < 0 || !k)
+        return TERN_E_NOMEM;
+    tern__cpu_define(k, "KEYS", keys);
+    tern__cpu_define(k, "W", width);
+    tern__cpu_define(k, "P", nr);
+    tern__cpu_define(k, "D", d);
+    tern__cpu_define(k, "CHUNK", PACK_CHUNK);
+    tern__kern_size(k, "SK", a->sk);
+    tern__kern_slot(k, *slot, true);
+    tern__attention_load(k, "LOAD", v, keys ? 4 : width, 1u | (keys ? 4u : (unsigned)width));
+    tern__cpu_range(k, keys ? panels : tern__div_up(a->sk, PACK_CHUNK), a->batch, a->kv_heads);
+    return TERN_OK;
 }

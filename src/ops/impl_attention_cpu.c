@@ -7,13 +7,12 @@ enum {
     STEP_KEYS = 64,        /* keys of a step, about */
     PRIVATE_BYTES = 96 << 10, /* of queries, scores and results of an item: in the second cache at worst */
     MAX_DEPTH = 4096,      /* elements of a head: more would make an item's memory too large */
-    PACK_CHUNK = 32,       /* keys whose values one item packs */
     GROUPS_PER_UNIT = 4,
 };
 
 struct tiling {
     int width, mr, rt, kb, nr;
-    int64_t blocks, key_panels, value_panels;
+    int64_t blocks, value_panels;
 };
 
 static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
@@ -46,7 +45,6 @@ static void choose_tiling(const tern__lower *l, const tern__attention *a, struct
     t->width = tern__cpu_width(info);
     t->nr = VECTORS * t->width;
     t->kb = (int)TERN_MIN(TERN_MAX(STEP_KEYS / t->nr, 1), tern__div_up(a->sk, t->nr));
-    t->key_panels = tern__div_up(a->sk, t->nr);
     t->value_panels = tern__div_up(a->dv, t->nr);
     const int most = TERN_MIN(tern__cpu_accumulators(t->width) / VECTORS, 14);
     t->mr = (int)tern__div_up(rows, tern__div_up(rows, most));
@@ -63,25 +61,6 @@ static void choose_tiling(const tern__lower *l, const tern__attention *a, struct
     t->blocks = tern__div_up(rows, (int64_t)t->mr * t->rt);
 }
 
-static tern_status pack(tern__lower *l, const tern__attention *a, const struct tiling *t, tern_value v, bool keys, int *slot)
-{
-    const int64_t d = keys ? a->d : a->dv, panels = keys ? t->key_panels : t->value_panels;
-    *slot = tern__lower_temp(l, tern__cpu_bytes(a->batch * a->kv_heads, panels, keys ? a->d : a->sk, t->nr));
-    tern__kern *k = tern__lower_kernel(l, "attention_pack_cpu.cl");
-    if (*slot < 0 || !k)
-        return TERN_E_NOMEM;
-    tern__cpu_define(k, "KEYS", keys);
-    tern__cpu_define(k, "W", t->width);
-    tern__cpu_define(k, "P", t->nr);
-    tern__cpu_define(k, "D", d);
-    tern__cpu_define(k, "CHUNK", PACK_CHUNK);
-    tern__kern_size(k, "SK", a->sk);
-    tern__kern_slot(k, *slot, true);
-    tern__attention_load(k, "LOAD", v, keys ? 4 : t->width, 1u | (keys ? 4u : (unsigned)t->width));
-    tern__cpu_range(k, keys ? panels : tern__div_up(a->sk, PACK_CHUNK), a->batch, a->kv_heads);
-    return TERN_OK;
-}
-
 static tern_status lower(tern__lower *l, const tern__node *n)
 {
     tern__attention a;
@@ -89,8 +68,8 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     int keys = -1, values = -1;
     tern__attention_of(l, n, &a);
     choose_tiling(l, &a, &t);
-    TERN_TRY(pack(l, &a, &t, n->in[1], true, &keys));
-    TERN_TRY(pack(l, &a, &t, n->in[2], false, &values));
+    TERN_TRY(tern__attention_pack(l, &a, n->in[1], a.d, true, t.width, t.nr, &keys));
+    TERN_TRY(tern__attention_pack(l, &a, n->in[2], a.dv, false, t.width, t.nr, &values));
     tern__kern *k = tern__lower_kernel(l, "attention_cpu.cl");
     if (!k)
         return TERN_E_NOMEM;
@@ -104,8 +83,8 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     tern__kern_slot(k, keys, false);
     tern__kern_slot(k, values, false);
     tern__attention_load(k, "LOAD_Q", n->in[0], t.width, widths);
-    tern__attention_mask(k, l, n, t.width, widths);
-    tern__attention_store(k, &a, n->out[0], t.width, widths);
+    tern__attention_mask(k, l, n, 3, t.width, widths);
+    tern__attention_store(k, l, &a, n, t.width, widths);
     tern__cpu_range(k, t.blocks, a.kv_heads, a.batch);
     return TERN_OK;
 }

@@ -84,8 +84,8 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     tern__attention_load(k, "LOAD_Q", n->in[0], depth, 1u | (unsigned)depth);
     tern__attention_load(k, "LOAD_K", n->in[1], depth, 1u | (unsigned)depth);
     tern__attention_load(k, "LOAD_V", n->in[2], value, 1u | (unsigned)value);
-    tern__attention_mask(k, l, n, 1, 1u);
-    tern__attention_store(k, &a, n->out[0], 1, 1u);
+    tern__attention_mask(k, l, n, 3, 1, 1u);
+    tern__attention_store(k, l, &a, n, 1, 1u);
     const size_t items = (size_t)(t.items_q * t.items_k);
     const size_t groups = (size_t)(t.row_tiles * t.column_tiles * a.kv_heads * a.batch);
     tern__kern_range(k, 1, (size_t[3]){groups * items, 1, 1}, (size_t[3]){items, 1, 1});

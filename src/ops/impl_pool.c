@@ -155,7 +155,7 @@ static tern_status lower_pool(tern__lower *l, const tern__node *n, const tern__s
     tern__kern_define(k, "LOWEST", "%s", lowest(t));
     load_hook(k, "LOAD_X", n->in[0], sp, width);
     store_hook(k, "STORE", n->out[0], sp, width);
-    const bool indexed = n->n_out > 1 && tern__kern_is_wanted(k, n->out[1]);
+    const bool indexed = n->n_out > 1 && tern__lower_is_wanted(l, n->out[1]);
     tern__cpu_define(k, "INDEXED", indexed);
     if (indexed) {
         define_index(k, tern__lower_type(l, n->out[1])->dtype, width);

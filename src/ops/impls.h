@@ -38,9 +38,10 @@ extern const tern__impl tern__impl_conv_grad_input_winograd4_simt, tern__impl_co
 extern const tern__impl tern__impl_conv_dot8_cpu, tern__impl_matmul_dot8_cpu;
 extern const tern__impl tern__impl_conv_int8_cpu, tern__impl_matmul_int8_cpu;
 
-/* Attention whose scores stay in registers and cache (impl_attention_cpu.c) or in local memory (impl_attention_simt.c, any device). */
-extern const tern__impl tern__impl_attention_cpu;
-extern const tern__impl tern__impl_attention_simt;
+/* Attention whose scores stay in registers and cache (impl_attention_cpu.c) or in local memory (impl_attention_simt.c, any device), and its gradient
+ * (impl_attention_grad_cpu.c, impl_attention_grad_simt.c). */
+extern const tern__impl tern__impl_attention_cpu, tern__impl_attention_grad_cpu;
+extern const tern__impl tern__impl_attention_simt, tern__impl_attention_grad_simt;
 
 /* Pooling (impl_pool.c): rows of channel vectors for CPU devices, and one item an element for all; gradients of the average as the pooling. */
 extern const tern__impl tern__impl_pool_rows;

@@ -97,6 +97,8 @@ typedef struct tern__op {
     /* Rewrites the node into simpler ops over in[]; NULL for a primitive. Called in the "expand" pass, also for what it adds. out[] is
      * preset to TERN_NONE; an op that is not COMPOSITE may leave it so to stay as it is (conv does without a bias). */
     tern_status (*expand)(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out);
+    /* The same, but never left as it is: what the gradient of an op goes through that has none of its own and an expand that may decline. NULL: expand. */
+    tern_status (*apart)(tern_graph *g, const tern__node *n, const tern_value *in, tern_value *out);
     /* MOVEMENT and gather: codegen's index map, see codegen/emit.h. */
     tern_status (*move)(struct tern__emit_move *m, const tern__node *n);
     /* In order of preference; ends with NULL. For ops that codegen does not handle by trait. */
