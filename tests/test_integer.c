@@ -8,7 +8,7 @@
 #include "device/device.h"
 #include "graph_help.h"
 #include "passes/pass.h"
-#include "program/dot8.h"
+#include "program/probe.h"
 
 static tern_device *cpu, *simt;
 static int every = 1; /* a simulated device takes one case in some */

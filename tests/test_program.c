@@ -433,6 +433,25 @@ static void test_embedded_sources(void **state)
     tern__str_finish(&s);
 }
 
+/* A source that names another has it in its place, each with its own lines. */
+static void test_included_sources(void **state)
+{
+    (void)state;
+    static const char outer[] = "int a;\n#include \"in.clh\"\nint b;\n", inner[] = "int c;\n#include \"in.clh\"";
+    static const char want[] = "#line 1 \"kernels/out.cl\"\nint a;\n#line 1 \"kernels/in.clh\"\nint c;\n#include \"in.clh\"\n#line 3 \"kernels/out.cl\"\nint b;\n";
+    tern__str s = { 0 };
+    setenv("TERN_KERNEL_PATH", dir, 1);
+    put_file(in_dir("out.cl"), outer, sizeof outer - 1);
+    assert_int_equal(tern__source_append(&s, "out.cl"), TERN_E_NOT_FOUND);
+    assert_non_null(strstr(tern_last_error(), "kernels/in.clh"));
+    tern__str_finish(&s);
+    put_file(in_dir("in.clh"), inner, sizeof inner - 1); /* no deeper: what names itself ends */
+    OK(tern__source_append(&s, "out.cl"));
+    assert_string_equal(s.s, want);
+    tern__str_finish(&s);
+    unsetenv("TERN_KERNEL_PATH");
+}
+
 static void check_override_fails(const char *name, tern_status want, const char *words)
 {
     const char *text;
@@ -498,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_build_error_names_file_and_line),
         cmocka_unit_test_setup_teardown(test_build_many, make_dir, remove_dir),
         cmocka_unit_test(test_embedded_sources),
+        cmocka_unit_test_setup_teardown(test_included_sources, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_replaced_sources, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_replaced_source_that_does_not_build, make_dir, remove_dir),
     };

@@ -71,6 +71,13 @@ typedef struct tern_device_speed {
 } tern_device_speed;
 TERN_API tern_status tern_device_measure(tern_device *d, tern_device_speed *out) TERN_MUST_CHECK;
 
+/* Instructions beyond OpenCL's, which kernels use where a small kernel that was compiled and run gave the right results with them. The first call finds out. */
+typedef struct tern_device_features {
+    bool dot8;   /* dot products of bytes, summed in i32 */
+    bool matrix; /* products of whole tiles of f16, summed in f32 */
+} tern_device_features;
+TERN_API tern_status tern_device_get_features(tern_device *d, tern_device_features *out) TERN_MUST_CHECK;
+
 /* The on-disk program cache of this device's params: how much is there, and removing all of it. */
 typedef struct tern_cache_info {
     char dir[1024];

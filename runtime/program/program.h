@@ -9,7 +9,8 @@
  * Borrowed, lives as long as the process. TERN_E_NOT_FOUND. */
 tern_status tern__source_get(const char *name, const char **text, size_t *len);
 
-/* Appends a source preceded by a #line directive, so that a build error names kernels/NAME and its line. */
+/* Appends a source preceded by a #line directive, so that a build error names kernels/NAME and its line. Where one of its own lines reads #include "NAME", that
+ * source stands in its place, whose lines are taken as they are. */
 tern_status tern__source_append(tern__str *out, const char *name);
 
 /* Builds source for d, from the cache when it can. *cached tells. TERN_E_BUILD carries the first lines of the compiler's log. */

@@ -110,14 +110,47 @@ tern_status tern__source_get(const char *name, const char **text, size_t *len)
     return TERN_OK;
 }
 
-tern_status tern__source_append(tern__str *out, const char *name)
+/* The text of name from a line on. */
+static void append_from(tern__str *out, const char *name, int line, const char *text, size_t len)
 {
-    const char *text;
-    size_t len;
-    TERN_TRY(tern__source_get(name, &text, &len));
-    tern__str_addf(out, "#line 1 \"kernels/%s\"\n", name);
+    tern__str_addf(out, "#line %d \"kernels/%s\"\n", line, name);
     tern__str_addn(out, text, len);
     if (len == 0 || text[len - 1] != '\n')
         tern__str_add(out, "\n");
+}
+
+/* The name in a line that reads #include "NAME"; false where it reads otherwise. */
+static bool included(const char *line, size_t len, char name[64])
+{
+    static const char before[] = "#include \"";
+    const size_t n = sizeof before - 1;
+    const char *end = len > n && memcmp(line, before, n) == 0 ? memchr(line + n, '"', len - n) : NULL;
+    if (!end || (size_t)(end - line) - n >= 64)
+        return false;
+    memcpy(name, line + n, (size_t)(end - line) - n);
+    name[(size_t)(end - line) - n] = '\0';
+    return true;
+}
+
+tern_status tern__source_append(tern__str *out, const char *name)
+{
+    const char *text, *more;
+    size_t len, more_len, from = 0;
+    char other[64];
+    int line = 1, first = 1;
+    TERN_TRY(tern__source_get(name, &text, &len));
+    for (size_t at = 0; at < len; line++) {
+        const char *end = memchr(text + at, '\n', len - at);
+        const size_t next = end ? (size_t)(end - text) + 1 : len;
+        if (included(text + at, next - at, other)) {
+            append_from(out, name, first, text + from, at - from);
+            TERN_TRY(tern__source_get(other, &more, &more_len));
+            append_from(out, other, 1, more, more_len);
+            from = next;
+            first = line + 1;
+        }
+        at = next;
+    }
+    append_from(out, name, first, text + from, len - from);
     return out->failed ? tern__fail(TERN_E_NOMEM, "kernel source: no host memory to append %zu bytes of kernels/%s", len, name) : TERN_OK;
 }

@@ -27,7 +27,13 @@ static void print_words(const char *list, int indent)
     cli_print_folded(stdout, line, indent);
 }
 
-static void print_device(const tern_device_info *d, const tern_device_speed *speed, const char *failure)
+/* What only trying tells. */
+struct found {
+    tern_device_speed speed;
+    tern_device_features features;
+};
+
+static void print_device(const tern_device_info *d, const struct found *found, const char *failure)
 {
     char a[24], b[24], c[24];
     printf("%c %d  %s\n", d->chosen ? '*' : ' ', d->index, d->name);
@@ -44,7 +50,8 @@ static void print_device(const tern_device_info *d, const tern_device_speed *spe
     if (failure)
         printf("     not measured: %s\n", failure);
     else
-        printf("     measured %.1f GFLOPS and %.1f GB/s\n", speed->gflops, speed->gbytes_per_s);
+        printf("     instructions for dot products of bytes %s, for tiles of fp16 matrices %s\n     measured %.1f GFLOPS and %.1f GB/s\n",
+               found->features.dot8 ? "yes" : "no", found->features.matrix ? "yes" : "no", found->speed.gflops, found->speed.gbytes_per_s);
     printf("     %s\n", d->why);
     if (d->extensions[0]) {
         printf("     extensions: ");
@@ -52,8 +59,8 @@ static void print_device(const tern_device_info *d, const tern_device_speed *spe
     }
 }
 
-/* Opens the index-th device and measures it. */
-static tern_status measure(int index, tern_device_speed *speed)
+/* Opens the index-th device, measures it and tries its instructions. */
+static tern_status try_out(int index, struct found *found)
 {
     char select[16];
     snprintf(select, sizeof select, "%d", index);
@@ -61,23 +68,27 @@ static tern_status measure(int index, tern_device_speed *speed)
     tern_device *d = NULL;
     tern_status st = tern_device_open(&p, &d);
     if (st == TERN_OK)
-        st = tern_device_measure(d, speed);
+        st = tern_device_measure(d, &found->speed);
+    if (st == TERN_OK)
+        st = tern_device_get_features(d, &found->features);
     tern_device_close(d);
     return st;
 }
 
 static void one_device(cli_json *j, const tern_device_info *info)
 {
-    tern_device_speed speed = {0};
-    const char *failure = measure(info->index, &speed) == TERN_OK ? NULL : tern_last_error();
+    struct found found = {0};
+    const char *failure = try_out(info->index, &found) == TERN_OK ? NULL : tern_last_error();
     if (!j->to) {
-        print_device(info, &speed, failure);
+        print_device(info, &found, failure);
         return;
     }
     json_object(j, NULL);
     json_device(j, "device", info);
-    json_real(j, "gflops", failure ? 0.0 / 0.0 : speed.gflops);
-    json_real(j, "gbytes_per_s", failure ? 0.0 / 0.0 : speed.gbytes_per_s);
+    json_real(j, "gflops", failure ? 0.0 / 0.0 : found.speed.gflops);
+    json_real(j, "gbytes_per_s", failure ? 0.0 / 0.0 : found.speed.gbytes_per_s);
+    json_bool(j, "dot8", found.features.dot8);
+    json_bool(j, "matrix", found.features.matrix);
     json_text(j, "not_measured", failure);
     json_close(j);
 }
@@ -125,8 +136,8 @@ int cli_devices(const cli *c, int argc, char **argv)
     const cli_option options[] = {CLI_OPT_JSON(&json), CLI_OPT_DEVICE(&device), {0}};
     const cli_usage usage = {
         .command = "devices", .synopsis = "[options]", .options = options,
-        .about = "Lists every device of every OpenCL platform: type, memory, limits, extensions, speed of multiply-adds and of copying, "
-                 "measured now (about a second each), and why it is or is not the chosen one, which a star marks.",
+        .about = "Lists every device of every OpenCL platform: type, memory, limits, extensions, instructions beyond OpenCL's, speed of multiply-adds and of copying, "
+                 "tried now (about a second each), and why it is or is not the chosen one, which a star marks.",
     };
     int code;
     if (!cli_parse(&usage, argc, argv, &code))

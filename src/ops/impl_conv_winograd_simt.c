@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "ops/impl_cpu.h"
+#include "ops/impl_simt.h"
 
 enum { GROUP = 64, QUAD = 4 };
 

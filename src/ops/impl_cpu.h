@@ -31,9 +31,6 @@ size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d);
  * vectors (impl_conv_cpu.c). */
 double tern__conv_cpu_cycles(const tern__lower *l, const tern__node *n, bool backward);
 
-/* Adds the kernel of c[batch][m][n] = sum over k of a[batch][k][m] b[batch][k][n], f32 in slots, in tiles of local memory (impl_gemm_simt.c). */
-tern_status tern__simt_multiply(tern__lower *l, int64_t batch, int64_t m, int64_t n, int64_t k, int a, int b, int c);
-
 /* Channels that a store hook for v takes at once: its block, or whole vectors, which codegen takes apart where v is plain. */
 int tern__cpu_store_width(const tern__lower *l, tern_value v);
 /* Blocked operands of convolutions: the input and the result where their channels come in blocks. */

@@ -3,28 +3,19 @@
 #include <string.h>
 
 #include "ops/impl_cpu.h"
+#include "ops/impl_simt.h"
 #include "ops/spatial.h"
 
 enum {
     USUAL_TILE_K = 16, /* depth of a slice in local memory */
     MIN_SPLIT_K = 128, /* the least worth a group of its own */
-    INDEX_TEXT = 512,
-};
-
-/* An operand or the result: how a hook addresses it. */
-struct view {
-    tern_value v;
-    tern__hook_axis axes[6];
-    int lane;               /* axis along which neighbours lie in memory, if width is 4 */
-    int width;              /* 4 if quads along that axis stay inside, else 1 */
-    char index[INDEX_TEXT]; /* the coordinates as expressions of batch, m, n, k */
 };
 
 /* What gemm_simt.cl computes: C[batch][m][n] = sum over k of A[batch][m][k] B[batch][k][n]. */
 struct product {
     int64_t batch, m, n, k;
-    struct view a, b, c;
-    struct view a_zero, b_zero; /* what is taken off each element of an operand of 8-bit integers */
+    tern__simt_view a, b, c;
+    tern__simt_view a_zero, b_zero; /* what is taken off each element of an operand of 8-bit integers */
     bool integer;               /* there are such, and the result is i32 */
     bool a_k_fast, b_n_fast;
     /* B is an image under a moving window. */
@@ -161,13 +152,13 @@ static void define_gather(tern__kern *k, const struct product *p)
 }
 
 /* What both kernels know. */
-static void define_sizes(tern__kern *k, const struct product *p, const struct tiling *t, const char *acc)
+static void define_sizes(tern__kern *k, const struct product *p, int splits, const char *acc)
 {
     tern__kern_define(k, "ACC", "%s", acc);
     define_number(k, "BATCH", p->batch);
     define_number(k, "SIZE_M", p->m);
     define_number(k, "SIZE_N", p->n);
-    define_number(k, "SPLITS", t->splits);
+    define_number(k, "SPLITS", splits);
     tern__kern_define(k, "STORE_INDEX", "%s", p->c.index);
 }
 
@@ -190,38 +181,34 @@ static void define_tiling(tern__kern *k, const struct product *p, const struct t
     define_number(k, "STORE_WIDTH", store_width);
 }
 
-static void load_hook(tern__kern *k, const char *name, const struct view *v)
+static void load_hook(tern__kern *k, const char *name, const tern__simt_view *v)
 {
     tern__kern_load(k, name, v->v, v->axes, v->width == 4 ? v->lane : -1, v->width == 4 ? 1 | 4 : 1);
 }
 
-static void store_hook(tern__kern *k, const struct view *c, int width)
+static void store_hook(tern__kern *k, const tern__simt_view *c, int width)
 {
     tern__kern_store(k, "store", c->v, c->axes, width == 4 ? c->lane : -1, width == 4 ? 1 | 4 : 1);
 }
 
-static tern_status lower_sum(tern__lower *l, const struct product *p, const struct tiling *t, const char *acc, int partial)
+tern_status tern__simt_sum(tern__lower *l, const tern__simt_view *c, int64_t batch, int64_t m, int64_t n, int splits, const char *acc, int partial)
 {
     tern__kern *k = tern__lower_kernel(l, "gemm_simt_sum.cl");
     if (!k)
         return TERN_E_NOMEM;
-    define_sizes(k, p, t, acc);
+    define_sizes(k, &(struct product){.batch = batch, .m = m, .n = n, .c = *c}, splits, acc);
     tern__kern_slot(k, partial, false);
-    store_hook(k, &p->c, 1);
+    store_hook(k, c, 1);
     const size_t group = TERN_MIN(TERN_MAX(tern__lower_device(l)->max_work_group, 1u), 64u);
-    tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(p->batch * p->m * p->n, 1), 1, 1}, (size_t[3]){group, 1, 1});
+    tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(batch * m * n, 1), 1, 1}, (size_t[3]){group, 1, 1});
     return TERN_OK;
 }
 
 /* An empty result still has a kernel, so that its memory is known to the plan; no item gets as far as storing. */
 static tern_status lower_nothing(tern__lower *l, const struct product *p)
 {
-    struct product none = *p;
-    none.batch = 0;
-    none.m = none.n = 1;
-    int partial = tern__lower_temp(l, 1);
-    return partial < 0 ? TERN_E_NOMEM
-                       : lower_sum(l, &none, &(struct tiling){0}, tern__reg_type(tern__lower_type(l, p->c.v)->dtype), partial);
+    const int partial = tern__lower_temp(l, 1);
+    return partial < 0 ? TERN_E_NOMEM : tern__simt_sum(l, &p->c, 0, 1, 1, 0, tern__reg_type(tern__lower_type(l, p->c.v)->dtype), partial);
 }
 
 /* Of a number in local memory. */
@@ -260,7 +247,7 @@ static tern_status lower_product(tern__lower *l, const struct product *p)
     if (!k)
         return TERN_E_NOMEM;
     int store_width = partial < 0 && t.per_n >= 4 ? p->c.width : 1;
-    define_sizes(k, p, &t, acc);
+    define_sizes(k, p, t.splits, acc);
     define_tiling(k, p, &t, acc, store_width);
     define_gather(k, p);
     if (p->integer)
@@ -281,7 +268,7 @@ static tern_status lower_product(tern__lower *l, const struct product *p)
         store_hook(k, &p->c, store_width);
     size_t items = (size_t)(t.items_m * t.items_n);
     tern__kern_range(k, 1, (size_t[3]){(size_t)(t.tiles * t.splits) * items, 1, 1}, (size_t[3]){items, 1, 1});
-    return partial >= 0 ? lower_sum(l, p, &t, acc, partial) : TERN_OK;
+    return partial >= 0 ? tern__simt_sum(l, &p->c, p->batch, p->m, p->n, t.splits, acc, partial) : TERN_OK;
 }
 
 tern_status tern__simt_multiply(tern__lower *l, int64_t batch, int64_t m, int64_t n, int64_t k, int a, int b, int c)
@@ -294,7 +281,7 @@ tern_status tern__simt_multiply(tern__lower *l, int64_t batch, int64_t m, int64_
     tern__kern *kern = tern__lower_kernel(l, "gemm_simt.cl");
     if (!kern)
         return TERN_E_NOMEM;
-    define_sizes(kern, &p, &t, "float");
+    define_sizes(kern, &p, t.splits, "float");
     define_tiling(kern, &p, &t, "float", t.per_n >= 4 ? p.b.width : 1);
     define_number(kern, "GATHER", 0);
     define_number(kern, "BUFFERS", 1);
@@ -306,12 +293,9 @@ tern_status tern__simt_multiply(tern__lower *l, int64_t batch, int64_t m, int64_
     return TERN_OK;
 }
 
-/* --- What is taken --- */
-
 /* --- matmul --- */
 
-/* The linear batch index of an operand whose extents broadcast to the result's, as an expression of batch. */
-static void batch_text(const tern_shape *s, const tern_shape *out, char *text, size_t size)
+void tern__simt_batch_text(const tern_shape *s, const tern_shape *out, char *text, size_t size)
 {
     int64_t stride = 1, out_stride = 1;
     int lead = out->rank - s->rank;
@@ -329,10 +313,9 @@ static void batch_text(const tern_shape *s, const tern_shape *out, char *text, s
         snprintf(text, size, "0u");
 }
 
-/* One matrix of a stack: [..., rows, columns] at the given row and column. */
-static void matrix_view(struct view *v, tern_value value, const tern_shape *s, const tern_shape *out, const char *row, const char *column)
+void tern__simt_matrix_view(tern__simt_view *v, tern_value value, const tern_shape *s, const tern_shape *out, const char *row, const char *column)
 {
-    char batch[INDEX_TEXT - 64];
+    char batch[TERN__SIMT_TEXT - 64];
     v->v = value;
     if (s->rank == 2) {
         v->axes[0].dims = v->axes[1].dims = 1;
@@ -340,7 +323,7 @@ static void matrix_view(struct view *v, tern_value value, const tern_shape *s, c
     } else {
         v->axes[0].dims = s->rank - 2;
         v->axes[1].dims = v->axes[2].dims = 1;
-        batch_text(s, out, batch, sizeof batch);
+        tern__simt_batch_text(s, out, batch, sizeof batch);
         snprintf(v->index, sizeof v->index, "%s, %s, %s", batch, row, column);
     }
     v->lane = s->rank == 2 ? 1 : 2;
@@ -376,9 +359,9 @@ static void product_of_matmul(const tern__lower *l, const tern__node *n, struct 
     p->m = c->dim[c->rank - 2];
     p->n = c->dim[c->rank - 1];
     p->k = a->dim[a->rank - (trans_a ? 2 : 1)];
-    matrix_view(&p->a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
-    matrix_view(&p->b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
-    matrix_view(&p->c, n->out[0], c, c, "m", "n");
+    tern__simt_matrix_view(&p->a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
+    tern__simt_matrix_view(&p->b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
+    tern__simt_matrix_view(&p->c, n->out[0], c, c, "m", "n");
 }
 
 static tern_status lower_matmul(tern__lower *l, const tern__node *n)
@@ -389,9 +372,9 @@ static tern_status lower_matmul(tern__lower *l, const tern__node *n)
 }
 
 /* A zero point for all, or one for each row or column. */
-static void zero_view(const tern__lower *l, struct view *v, tern_value zero, const char *index)
+static void zero_view(const tern__lower *l, tern__simt_view *v, tern_value zero, const char *index)
 {
-    *v = (struct view){.v = zero, .width = 1, .axes = {{.dims = 1}}};
+    *v = (tern__simt_view){.v = zero, .width = 1, .axes = {{.dims = 1}}};
     snprintf(v->index, sizeof v->index, "%s", tern__elems(&tern__lower_type(l, zero)->shape) == 1 ? "0u" : index);
 }
 
@@ -401,9 +384,9 @@ static tern_status lower_matmul_integer(tern__lower *l, const tern__node *n)
     const tern_shape *c = &tern__lower_type(l, n->out[0])->shape;
     const bool trans_a = flag(n, "trans_a"), trans_b = flag(n, "trans_b");
     struct product p = {.integer = true, .a_k_fast = !trans_a, .b_n_fast = !trans_b, .batch = 1, .m = c->dim[0], .n = c->dim[1], .k = a->dim[!trans_a]};
-    matrix_view(&p.a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
-    matrix_view(&p.b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
-    matrix_view(&p.c, n->out[0], c, c, "m", "n");
+    tern__simt_matrix_view(&p.a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
+    tern__simt_matrix_view(&p.b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
+    tern__simt_matrix_view(&p.c, n->out[0], c, c, "m", "n");
     zero_view(l, &p.a_zero, n->in[2], "m");
     zero_view(l, &p.b_zero, n->in[3], "n");
     if (tern__elems(&tern__lower_type(l, n->in[3])->shape) > 1 && !trans_b)
@@ -450,7 +433,7 @@ static void gather_view(struct product *p, tern_value v, const tern__spatial *s)
 }
 
 /* An image [batch, channels, position...] by pixel (images and positions counted together) and channel of the group. */
-static void image_view(struct view *v, tern_value value, const tern__spatial *s, const int64_t extent[3], int64_t channels,
+static void image_view(tern__simt_view *v, tern_value value, const tern__spatial *s, const int64_t extent[3], int64_t channels,
                        const char *pixel)
 {
     const long long positions = TERN_MAX(volume(extent), 1);
@@ -464,7 +447,7 @@ static void image_view(struct view *v, tern_value value, const tern__spatial *s,
 }
 
 /* A weight [c_out, c_in / group, kernel...] by output channel of the group (m) and column (input channels and taps counted together). */
-static void weight_view(struct view *v, tern_value value, const tern__spatial *s, const char *column)
+static void weight_view(tern__simt_view *v, tern_value value, const tern__spatial *s, const char *column)
 {
     v->v = value;
     v->width = s->c_in / s->group * volume(s->kernel) % 4 == 0 ? 4 : 1;

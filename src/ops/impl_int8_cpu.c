@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "ops/impl_cpu.h"
-#include "program/dot8.h"
+#include "program/probe.h"
 
 enum {
     MAX_PATCH = 1 << 18, /* bytes of a work-item's copy of the input at a border */

@@ -12,6 +12,9 @@ extern const tern__impl tern__impl_conv_grad_input_simt;
 extern const tern__impl tern__impl_conv_grad_weight_simt;
 extern const tern__impl tern__impl_matmul_integer_simt, tern__impl_conv_integer_simt;
 
+/* f16 matrices on devices with instructions for whole tiles (impl_gemm_matrix_simt.c). */
+extern const tern__impl tern__impl_matmul_matrix_simt;
+
 /* CLBlast (impl_gemm_clblast.c), where the build found it: big f32 and f64 products on GPUs. A session's first run waits for CLBlast to build
  * its kernels (6.6 s on PoCL), once in a process. Nothing is fused with it. */
 extern const tern__impl tern__impl_matmul_clblast;

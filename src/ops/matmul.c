@@ -176,6 +176,7 @@ static const tern__impl *const impls[] = {
 #if TERN_HAVE_CLBLAST
     &tern__impl_matmul_clblast,
 #endif
+    &tern__impl_matmul_matrix_simt,
     &tern__impl_matmul_simt,
     NULL,
 };
