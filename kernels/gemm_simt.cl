@@ -142,26 +142,14 @@ kernel void KERNEL(
 #endif
             const uint n = first_n + slice_n, k = first_k + slice_k;
 #if GATHER
-            const uint pixel = PIXEL, position = pixel % (PIXELS_0 * PIXELS_1 * PIXELS_2), image = pixel / (PIXELS_0 * PIXELS_1 * PIXELS_2);
-            const uint tap = TAP % (TAPS_0 * TAPS_1 * TAPS_2), channel = batch * CHANNELS + TAP / (TAPS_0 * TAPS_1 * TAPS_2);
-            const int p0 = position / (PIXELS_1 * PIXELS_2), p1 = position / PIXELS_2 % PIXELS_1, p2 = position % PIXELS_2;
-            const int t0 = tap / (TAPS_1 * TAPS_2), t1 = tap / TAPS_2 % TAPS_1, t2 = tap % TAPS_2;
-#if TRANSPOSED
-            const int s0 = p0 + PAD_0 - t0 * DILATION_0, s1 = p1 + PAD_1 - t1 * DILATION_1, s2 = p2 + PAD_2 - t2 * DILATION_2;
-            const int i0 = s0 / STRIDE_0, i1 = s1 / STRIDE_1, i2 = s2 / STRIDE_2;
-            const bool meets = s0 >= 0 && s1 >= 0 && s2 >= 0 && s0 % STRIDE_0 == 0 && s1 % STRIDE_1 == 0 && s2 % STRIDE_2 == 0;
+#include "lib/gather.clh"
+            const bool used = n < SIZE_N && k < SIZE_K && inside;
 #else
-            const int i0 = p0 * STRIDE_0 + t0 * DILATION_0 - PAD_0, i1 = p1 * STRIDE_1 + t1 * DILATION_1 - PAD_1;
-            const int i2 = p2 * STRIDE_2 + t2 * DILATION_2 - PAD_2;
-            const bool meets = true;
-#endif
-            const bool inside = n < SIZE_N && k < SIZE_K && meets && (uint)i0 < EXTENT_0 && (uint)i1 < EXTENT_1 && (uint)i2 < EXTENT_2;
-#else
-            const bool inside = n < SIZE_N && k < SIZE_K;
+            const bool used = n < SIZE_N && k < SIZE_K;
 #endif
 #if B_WIDTH == 4
             ACC4 v = 0;
-            if (inside)
+            if (used)
                 v = FETCH_B4;
 #if B_N_FAST
             vstore4(v, 0, &slice_b[slice_k][slice_n]);
@@ -173,7 +161,7 @@ kernel void KERNEL(
 #endif
 #else
             ACC v = 0;
-            if (inside)
+            if (used)
                 v = FETCH_B;
             slice_b[slice_k][slice_n] = v;
 #endif

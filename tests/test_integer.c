@@ -6,6 +6,7 @@
 #include <tern/session.h>
 
 #include "device/device.h"
+#include "fresh_dir.h"
 #include "graph_help.h"
 #include "passes/pass.h"
 #include "program/probe.h"
@@ -145,6 +146,7 @@ static void compare_all(tern_graph *g, tern__array *arrays, bool by_tiles)
     if (by_tiles)
         compare(cpu, g, "cpu_tile", arrays);
     compare(cpu, g, "conv_integer=simt_tile,matmul_integer=simt_tile", arrays);
+    compare(simt, g, "conv_integer=simt_dot,matmul_integer=simt_dot", arrays);
     compare(simt, g, NULL, arrays);
 }
 
@@ -289,7 +291,7 @@ static void says_why_not(void **state)
     tern_device *null = NULL;
     assert_ok(tern_device_open(&(tern_device_params){.select = "null:cpu"}, &null));
     assert_false(tern__device_dot8(null));
-    assert_false(tern__device_dot8(simt));
+    assert_true(tern__device_dot8(simt) == tern__device_dot8(simt));
     assert_true(tern__device_dot8(cpu) == tern__device_dot8(cpu));
     tern_device_close(null);
     tern_graph_destroy(g);
@@ -300,6 +302,77 @@ static void says_why_not(void **state)
     tern_graph_add(g, "matmul_integer", in, 4, NULL);
     assert_fails(tern_graph_check(g), TERN_E_SHAPE, "it must be [1]");
     tern_graph_destroy(g);
+}
+
+/* What a SIMT device is found to have, with a kernel in the place of the probe's that does the same without instructions, but for what is added. */
+static bool found_with(const char *added)
+{
+    tern_device *d = NULL;
+    FILE *f = fopen(in_dir("probe_dot8_simt.cl"), "w");
+    assert_non_null(f);
+    fprintf(f,
+            "__kernel void probe_dot8_simt(const __global uint *x, const __global uint *w, __global int *y, int n)\n"
+            "{\n"
+            "    const uint i = get_global_id(0);\n"
+            "    for (int step = 0; step < n; step++)\n"
+            "        for (int k = 0; k < 32; k += 8) {\n"
+            "            const uint a = x[step * 16 + i] >> k, b = w[step * 16 + i] >> k;\n"
+            "            y[i] += (int)(uchar)a * (uchar)b;\n"
+            "            y[16 + i] += (int)(uchar)a * (char)b;\n"
+            "            y[32 + i] += (int)(char)a * (uchar)b;\n"
+            "            y[48 + i] += (int)(char)a * (char)b;\n"
+            "        }\n"
+            "    %s\n"
+            "}\n",
+            added);
+    assert_int_equal(fclose(f), 0);
+    setenv("TERN_KERNEL_PATH", dir, 1);
+    assert_ok(tern_device_open(&(tern_device_params){.family = "simt"}, &d));
+    const bool found = tern__device_dot8(d);
+    tern_device_close(d);
+    unsetenv("TERN_KERNEL_PATH");
+    return found;
+}
+
+static void only_right_dot_products_count(void **state)
+{
+    (void)state;
+    assert_true(found_with(""));
+    assert_false(found_with("if (i == 15) y[63]++;"));
+    assert_false(found_with("return 1;")); /* does not build */
+}
+
+static void assert_chosen(const char *want)
+{
+    const struct layer layer = {1, 16, 16, 9, 9, 3, 3, 1, 1, 1, 1, 1, 1, 1, U, I, RANDOM, true, false};
+    tern_graph *g = new_graph();
+    tern_session *s = NULL;
+    bool found = false;
+    add_layer(g, &layer, 0);
+    assert_ok(tern_session_create(simt, g, NULL, &s));
+    for (int i = 0; i < tern_session_n_groups(s); i++) {
+        tern_group_info info;
+        assert_ok(tern_session_group(s, i, &info));
+        if (!strstr(info.ops, "conv_integer"))
+            continue;
+        assert_string_equal(info.impl, want);
+        found = true;
+    }
+    assert_true(found);
+    tern_session_destroy(s);
+    tern_graph_destroy(g);
+}
+
+/* As if a SIMT device had the instructions, and as if it had not. */
+static void chosen_by_what_is_found(void **state)
+{
+    (void)state;
+    const int before = simt->dot8;
+    simt->dot8 = 2;
+    assert_chosen("simt_dot");
+    simt->dot8 = 1;
+    assert_chosen("simt_tile");
+    simt->dot8 = before;
 }
 
 /* Ties, limits, infinities and NaN, at every width that a row takes, with and without a zero point. */
@@ -490,7 +563,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_are_exact), cmocka_unit_test(extremes_are_exact),
         cmocka_unit_test(depthwise_is_exact),     cmocka_unit_test(the_rest_is_exact),
-        cmocka_unit_test(products_are_exact),     cmocka_unit_test(weights_may_change), cmocka_unit_test(says_why_not),
+        cmocka_unit_test(products_are_exact),     cmocka_unit_test(weights_may_change), cmocka_unit_test(says_why_not), cmocka_unit_test(chosen_by_what_is_found),
+        cmocka_unit_test_setup_teardown(only_right_dot_products_count, fresh_dir, remove_dir),
         cmocka_unit_test(finds_convolutions),     cmocka_unit_test(finds_products),
         cmocka_unit_test(dequantised_models_run_in_integers), cmocka_unit_test(double_conversions_go),
         cmocka_unit_test(quantising_rounds_and_stops),

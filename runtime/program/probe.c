@@ -116,11 +116,29 @@ static tern_status find_dot8(tern_device *d, bool *right)
     return ask(d, &p, right);
 }
 
+/* The same bytes, taken as unsigned and as signed on either side. */
+static tern_status find_dot8_simt(tern_device *d, bool *right)
+{
+    uint8_t x[BYTES];
+    int8_t w[BYTES];
+    int32_t y[4][LANES], want[4][LANES];
+    fill_bytes(x, w, y[0]);
+    for (int i = 1; i < 4; i++)
+        memcpy(y[i], y[0], sizeof y[0]);
+    memcpy(want, y, sizeof y);
+    for (int i = 0; i < BYTES; i++)
+        for (int signs = 0; signs < 4; signs++)
+            want[signs][i / 4 % LANES] += (signs & 2 ? (int8_t)x[i] : x[i]) * (signs & 1 ? w[i] : (uint8_t)w[i]);
+    const struct probe p = {"probe_dot8_simt", x, w, y, want, sizeof x, sizeof w, sizeof y, STEPS, LANES};
+    return ask(d, &p, right);
+}
+
 bool tern__device_dot8(tern_device *d)
 {
-    if (d->family != TERN__FAMILY_CPU || d->info.type == TERN_DEVICE_NULL || d->info.native_vector_f32 < 16 || !d->info.compiler)
+    const bool cpu = d->family == TERN__FAMILY_CPU;
+    if (d->info.type == TERN_DEVICE_NULL || !d->info.compiler || (cpu ? d->info.native_vector_f32 < 16 : d->info.max_work_group < LANES))
         return false;
-    return answer(d, &d->dot8, find_dot8);
+    return answer(d, &d->dot8, cpu ? find_dot8 : find_dot8_simt);
 }
 
 /* --- Products of tiles --- */

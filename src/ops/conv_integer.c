@@ -45,7 +45,7 @@ static tern_status ref(const tern__node *n, const tern__array *in, const tern__a
 }
 
 static const tern__impl *const impls[] = {&tern__impl_conv_dot8_cpu, &tern__impl_conv_int8_cpu, &tern__impl_conv_integer_depthwise_cpu,
-                                         &tern__impl_conv_integer_simt, NULL};
+                                         &tern__impl_conv_dot8_simt, &tern__impl_conv_integer_simt, NULL};
 
 TERN_OP(conv_integer) = {
     .name = "conv_integer",

@@ -5,9 +5,11 @@
 #include "ops/impl_cpu.h"
 #include "ops/impl_simt.h"
 #include "ops/spatial.h"
+#include "program/probe.h"
 
 enum {
     USUAL_TILE_K = 16, /* depth of a slice in local memory */
+    DOT8_TILE_K = 32,  /* the same of bytes, for dot products */
     MIN_SPLIT_K = 128, /* the least worth a group of its own */
 };
 
@@ -16,7 +18,8 @@ struct product {
     int64_t batch, m, n, k;
     tern__simt_view a, b, c;
     tern__simt_view a_zero, b_zero; /* what is taken off each element of an operand of 8-bit integers */
-    bool integer;               /* there are such, and the result is i32 */
+    bool integer;                   /* there are such, and the result is i32 */
+    bool dot8;                      /* by gemm_dot8_simt.cl */
     bool a_k_fast, b_n_fast;
     /* B is an image under a moving window. */
     const tern__spatial *gather;
@@ -97,7 +100,7 @@ static void choose_tiling(const tern__lower *l, const struct product *p, size_t 
 {
     const tern_device_info *d = tern__lower_device(l);
     const int64_t wanted = 2 * (int64_t)TERN_MAX(d->compute_units, 1u);
-    t->tile_k = USUAL_TILE_K;
+    t->tile_k = p->dot8 ? DOT8_TILE_K : USUAL_TILE_K;
     choose_items(p, d, t);
     t->per_m = t->per_n = 8;
     count_tiles(p, t);
@@ -181,6 +184,16 @@ static void define_tiling(tern__kern *k, const struct product *p, const struct t
     define_number(k, "STORE_WIDTH", store_width);
 }
 
+/* Which dot products: by the signs of the operands' bytes, and against a word of 1s. */
+static void define_dot8(tern__lower *l, tern__kern *k, const struct product *p)
+{
+    const char a = tern__lower_type(l, p->a.v)->dtype == TERN_I8 ? 's' : 'u', b = tern__lower_type(l, p->b.v)->dtype == TERN_I8 ? 's' : 'u';
+    define_number(k, "DOT8_INSTRUCTIONS", tern__device_dot8(tern__lower_open_device(l)));
+    tern__kern_define(k, "DOT8", "DOT8_%c%c", a, b);
+    tern__kern_define(k, "SUM_A", "DOT8_%cu", a);
+    tern__kern_define(k, "SUM_B", "DOT8_%cu", b);
+}
+
 static void load_hook(tern__kern *k, const char *name, const tern__simt_view *v)
 {
     tern__kern_load(k, name, v->v, v->axes, v->width == 4 ? v->lane : -1, v->width == 4 ? 1 | 4 : 1);
@@ -236,21 +249,23 @@ static tern_status lower_product(tern__lower *l, const struct product *p)
     const char *acc = tern__reg_type(dtype);
     size_t elem = elem_bytes(dtype);
     struct tiling t;
-    choose_tiling(l, p, elem, &t);
+    choose_tiling(l, p, p->dot8 ? 2 : elem, &t); /* bytes, and the sums of rows and columns */
     int partial = -1;
     if (t.splits > 1) {
         partial = tern__lower_temp(l, (size_t)(t.splits * p->batch * p->m * p->n) * elem);
         if (partial < 0)
             return TERN_E_NOMEM;
     }
-    tern__kern *k = tern__lower_kernel(l, "gemm_simt.cl");
+    tern__kern *k = tern__lower_kernel(l, p->dot8 ? "gemm_dot8_simt.cl" : "gemm_simt.cl");
     if (!k)
         return TERN_E_NOMEM;
     int store_width = partial < 0 && t.per_n >= 4 ? p->c.width : 1;
     define_sizes(k, p, t.splits, acc);
     define_tiling(k, p, &t, acc, store_width);
     define_gather(k, p);
-    if (p->integer)
+    if (p->dot8)
+        define_dot8(l, k, p);
+    else if (p->integer)
         define_number(k, "INTEGER", 1);
     if (p->k > 0) {
         load_hook(k, "load_a", &p->a);
@@ -378,20 +393,58 @@ static void zero_view(const tern__lower *l, tern__simt_view *v, tern_value zero,
     snprintf(v->index, sizeof v->index, "%s", tern__elems(&tern__lower_type(l, zero)->shape) == 1 ? "0u" : index);
 }
 
-static tern_status lower_matmul_integer(tern__lower *l, const tern__node *n)
+static void product_of_matmul_integer(const tern__lower *l, const tern__node *n, struct product *p)
 {
     const tern_shape *a = &tern__lower_type(l, n->in[0])->shape, *b = &tern__lower_type(l, n->in[1])->shape;
     const tern_shape *c = &tern__lower_type(l, n->out[0])->shape;
     const bool trans_a = flag(n, "trans_a"), trans_b = flag(n, "trans_b");
-    struct product p = {.integer = true, .a_k_fast = !trans_a, .b_n_fast = !trans_b, .batch = 1, .m = c->dim[0], .n = c->dim[1], .k = a->dim[!trans_a]};
-    tern__simt_matrix_view(&p.a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
-    tern__simt_matrix_view(&p.b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
-    tern__simt_matrix_view(&p.c, n->out[0], c, c, "m", "n");
-    zero_view(l, &p.a_zero, n->in[2], "m");
-    zero_view(l, &p.b_zero, n->in[3], "n");
+    *p = (struct product){.integer = true, .a_k_fast = !trans_a, .b_n_fast = !trans_b, .batch = 1, .m = c->dim[0], .n = c->dim[1], .k = a->dim[!trans_a]};
+    tern__simt_matrix_view(&p->a, n->in[0], a, c, trans_a ? "k" : "m", trans_a ? "m" : "k");
+    tern__simt_matrix_view(&p->b, n->in[1], b, c, trans_b ? "n" : "k", trans_b ? "k" : "n");
+    tern__simt_matrix_view(&p->c, n->out[0], c, c, "m", "n");
+    zero_view(l, &p->a_zero, n->in[2], "m");
+    zero_view(l, &p->b_zero, n->in[3], "n");
     if (tern__elems(&tern__lower_type(l, n->in[3])->shape) > 1 && !trans_b)
-        p.b.width = 1; /* neighbours have their own zero points */
+        p->b.width = 1; /* neighbours have their own zero points */
+}
+
+static tern_status lower_matmul_integer(tern__lower *l, const tern__node *n)
+{
+    struct product p;
+    product_of_matmul_integer(l, n, &p);
     return lower_product(l, &p);
+}
+
+static tern_status lower_matmul_dot8(tern__lower *l, const tern__node *n)
+{
+    struct product p;
+    product_of_matmul_integer(l, n, &p);
+    p.dot8 = true;
+    return lower_product(l, &p);
+}
+
+static bool has_products(const struct product *p, tern__str *why)
+{
+    if (p->batch * p->m * p->n * p->k > 0)
+        return true;
+    tern__str_add(why, "there is nothing to multiply");
+    return false;
+}
+
+static bool accept_matmul_dot8(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    struct product p;
+    product_of_matmul_integer(l, n, &p);
+    return has_products(&p, why) && tern__any_accept(l, n, why);
+}
+
+static bool pays_dot8(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    (void)n;
+    if (tern__lower_family(l) == TERN__FAMILY_SIMT && tern__device_dot8(tern__lower_open_device(l)))
+        return true;
+    tern__str_add(why, "the device has no dot product of bytes");
+    return false;
 }
 
 static void read_matmul(const tern__lower *l, const tern__node *n, int32_t *value)
@@ -415,6 +468,7 @@ static const tern__space matmul_space = {PARAMS, .read = read_matmul};
 static const char *const sources[] = {"gemm_simt.cl", "gemm_simt_sum.cl", NULL};
 
 const tern__impl tern__impl_matmul_simt = {.name = "simt_tile", .accept = accept_matmul, .lower = lower_matmul, .space = &matmul_space, .sources = sources};
+const tern__impl tern__impl_matmul_dot8_simt = {.name = "simt_dot", .accept = accept_matmul_dot8, .lower = lower_matmul_dot8, .pays = pays_dot8};
 const tern__impl tern__impl_matmul_integer_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_matmul_integer};
 
 /* --- Convolutions ---
@@ -482,17 +536,43 @@ static tern_status product_of_conv(const tern__lower *l, const tern__node *n, te
 }
 
 /* The same of 8-bit values less zero points. */
+static tern_status product_of_conv_integer(const tern__lower *l, const tern__node *n, tern__spatial *s, struct product *p)
+{
+    char channel[64];
+    TERN_TRY(product_of_conv(l, n, s, p));
+    p->integer = true;
+    snprintf(channel, sizeof channel, "batch * %lldu + m", (long long)p->m);
+    zero_view(l, &p->a_zero, n->in[3], channel);
+    zero_view(l, &p->b_zero, n->in[2], "0u");
+    return TERN_OK;
+}
+
 static tern_status lower_conv_integer(tern__lower *l, const tern__node *n)
 {
     tern__spatial s;
     struct product p;
-    char channel[64];
-    TERN_TRY(product_of_conv(l, n, &s, &p));
-    p.integer = true;
-    snprintf(channel, sizeof channel, "batch * %lldu + m", (long long)p.m);
-    zero_view(l, &p.a_zero, n->in[3], channel);
-    zero_view(l, &p.b_zero, n->in[2], "0u");
+    TERN_TRY(product_of_conv_integer(l, n, &s, &p));
     return lower_product(l, &p);
+}
+
+static tern_status lower_conv_dot8(tern__lower *l, const tern__node *n)
+{
+    tern__spatial s;
+    struct product p;
+    TERN_TRY(product_of_conv_integer(l, n, &s, &p));
+    p.dot8 = true;
+    return lower_product(l, &p);
+}
+
+static bool accept_conv_dot8(const tern__lower *l, const tern__node *n, tern__str *why)
+{
+    tern__spatial s;
+    struct product p;
+    if (product_of_conv_integer(l, n, &s, &p) != TERN_OK) {
+        tern__str_add(why, "the operands' shapes do not fit");
+        return false;
+    }
+    return has_products(&p, why) && tern__any_accept(l, n, why);
 }
 
 /* dx: rows are input channels, columns are input pixels, k runs over the taps of all output channels. */
@@ -563,4 +643,5 @@ CONVOLUTION(conv)
 CONVOLUTION(conv_grad_input)
 CONVOLUTION(conv_grad_weight)
 
+const tern__impl tern__impl_conv_dot8_simt = {.name = "simt_dot", .accept = accept_conv_dot8, .lower = lower_conv_dot8, .pays = pays_dot8};
 const tern__impl tern__impl_conv_integer_simt = {.name = "simt_tile", .accept = tern__any_accept, .lower = lower_conv_integer};

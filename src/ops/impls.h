@@ -11,6 +11,8 @@ extern const tern__impl tern__impl_conv_simt;
 extern const tern__impl tern__impl_conv_grad_input_simt;
 extern const tern__impl tern__impl_conv_grad_weight_simt;
 extern const tern__impl tern__impl_matmul_integer_simt, tern__impl_conv_integer_simt;
+/* 8-bit integers by dot products of bytes, where there are instructions for those. */
+extern const tern__impl tern__impl_matmul_dot8_simt, tern__impl_conv_dot8_simt;
 
 /* f16 matrices on devices with instructions for whole tiles (impl_gemm_matrix_simt.c). */
 extern const tern__impl tern__impl_matmul_matrix_simt;

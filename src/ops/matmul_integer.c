@@ -64,7 +64,8 @@ static int64_t flops(const tern__node *n, const tern__type *in, const tern__type
     return 2 * p.m * p.n * p.k;
 }
 
-static const tern__impl *const impls[] = {&tern__impl_matmul_dot8_cpu, &tern__impl_matmul_int8_cpu, &tern__impl_matmul_integer_simt, NULL};
+static const tern__impl *const impls[] = {&tern__impl_matmul_dot8_cpu, &tern__impl_matmul_int8_cpu, &tern__impl_matmul_dot8_simt,
+                                         &tern__impl_matmul_integer_simt, NULL};
 
 TERN_OP(matmul_integer) = {
     .name = "matmul_integer",
