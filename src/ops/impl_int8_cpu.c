@@ -44,7 +44,8 @@ static void choose_tile(struct direct *d)
     static const int vectors[] = {2, 4, 1, 3};
     double best = 0;
     for (int i = 0; i < 4; i++) {
-        int64_t most = TERN_MIN((int64_t)(tern__cpu_accumulators(d->width) / vectors[i]), 14);
+        /* Weights and the input that all lanes take have registers beside them. */
+        int64_t most = TERN_MIN((int64_t)((tern__cpu_accumulators(d->width) + 3 - vectors[i]) / vectors[i]), 14);
         int64_t tp = tern__div_up(d->ow, tern__div_up(d->ow, most));
         double c = cost(d, tp, vectors[i]);
         if (best == 0 || c < best) {
