@@ -46,6 +46,7 @@
                  /* that way counts */
 #define SV 16  /* channels of a store: W or, where the result is blocked by less, that */
 #define TAIL 0 /* 1: O is no multiple of SV */
+#define PV 0   /* 4 or 8: results are plain, so that vectors of so many pixels of a channel are stored */
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -72,6 +73,11 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #define PIXEL CAT(float, IB)
 #define GET CAT(vload, IB)
 #define PUT CAT(vstore, IB)
+#endif
+#if PV == 8
+#define PIXELS(t) (float8)((t)[0], (t)[NR], (t)[2 * NR], (t)[3 * NR], (t)[4 * NR], (t)[5 * NR], (t)[6 * NR], (t)[7 * NR])
+#else
+#define PIXELS(t) (float4)((t)[0], (t)[NR], (t)[2 * NR], (t)[3 * NR])
 #endif
 #if FLAT
 #define YX(oy, ox) ox
@@ -218,6 +224,20 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
         for (int v = 0; v < NV; v++)
             VSTORE(acc[p][v], p * NV + v, tile);
 
+#if PV
+#pragma unroll 1
+    for (uint j = 0; j < NR && ob * NR + j < O; j++) {
+        const float *from = tile + j;
+        int p = first - ox0;
+#pragma unroll 1
+        for (; p + PV <= TP; p += PV) {
+            CAT(STORE, PV)(PIXELS(from + p * NR), n, ob * NR + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+        }
+#pragma unroll 1
+        for (; p < TP; p++)
+            STORE(from[p * NR], n, ob * NR + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+    }
+#else
 #pragma unroll 1
     for (int p = first - ox0; p < TP; p++)
 #pragma unroll NV
@@ -234,6 +254,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #endif
         }
 #endif
+#endif
 }
 
 #undef NR
@@ -249,6 +270,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef PIXEL
 #undef GET
 #undef PUT
+#undef PIXELS
 #undef YX
 #undef RUNS
 #undef RUN

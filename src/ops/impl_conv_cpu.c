@@ -18,6 +18,7 @@ struct direct {
     int64_t n, c, o, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
     int dims;              /* spatial dimensions of the tensors */
     int width, block, store, tp, nv;
+    int pixels;            /* that are stored at once where the result is plain; 0: channels are */
     int n_clips;           /* 0: the input is copied at borders */
     int64_t clip[MAX_CLIPS][2];
 };
@@ -131,6 +132,7 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     d->width = tern__cpu_width(tern__lower_device(l));
     d->store = tern__cpu_store_width(l, d->y);
     choose_tile(l, d);
+    d->pixels = tern__lower_type(l, d->y)->layout.kind == TERN__BLOCKED || d->tp < 4 ? 0 : d->tp < 8 ? 4 : 8;
     find_clips(d);
 }
 
@@ -210,9 +212,11 @@ static void define_shape(tern__kern *k, const struct direct *d)
     const bool left = d->pl > 0, right = (d->ow - d->tp) * d->sw - d->pl + span > d->iw;
     tern__cpu_define(k, "REACHES_OUT", left || right);
     tern__cpu_define(k, "LIES_INSIDE", tiles > 2 || (tiles == 2 && !(left && right)) || !(left || right));
-    tern__cpu_define(k, "DIRECT", d->c * d->kh * d->kw <= MAX_DIRECT && d->ow % d->tp == 0 && d->o % ((int64_t)d->nv * d->width) == 0 && d->store == d->width);
+    const bool whole = d->ow % d->tp == 0 && d->o % ((int64_t)d->nv * d->width) == 0;
+    tern__cpu_define(k, "DIRECT", whole && !d->pixels && d->c * d->kh * d->kw <= MAX_DIRECT && d->store == d->width);
     tern__cpu_define(k, "SV", d->store);
     tern__cpu_define(k, "TAIL", d->o % d->store != 0);
+    tern__cpu_define(k, "PV", d->pixels);
 }
 
 static void define_sizes(tern__kern *k, const struct direct *d)
@@ -251,7 +255,10 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
     tern__kern_value(k, d.x);
     tern__kern_slot(k, slot, false);
     tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d.store}, {.dims = d.flat ? d.dims : 1}, {.dims = d.flat ? 0 : 1}, {0}};
-    tern__kern_store(k, "STORE", d.y, axes, 1, 1u | (unsigned)d.width | (unsigned)d.store);
+    if (d.pixels)
+        tern__kern_store(k, "STORE", d.y, axes, d.flat ? 2 : 3, 1u | (unsigned)d.pixels);
+    else
+        tern__kern_store(k, "STORE", d.y, axes, 1, 1u | (unsigned)d.width | (unsigned)d.store);
     tern__cpu_range(k, tern__div_up(d.ow, d.tp) * d.oh, tern__div_up(d.o, (int64_t)d.nv * d.width), d.n);
     return TERN_OK;
 }
