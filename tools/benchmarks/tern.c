@@ -76,31 +76,36 @@ static tern_graph *new_graph(void)
     return g;
 }
 
-/* Weights are constants: packed when the session is made. Input and output stay on the device. */
-static void prepare_frozen(tern_graph *g, const tern_shape *x, const tern_shape *y)
+/* Weights are constants: packed when the session is made. Input and output stay on the device. impl: as in tern_session_params. */
+static bool prepare_frozen(tern_graph *g, const tern_shape *x, const tern_shape *y, const char *impl)
 {
     check(tern_graph_check(g));
-    check(tern_session_create(b.device, g, &(tern_session_params){.freeze = true}, &b.session));
+    tern_status st = tern_session_create(b.device, g, &(tern_session_params){.freeze = true, .force_impl = impl}, &b.session);
     tern_graph_destroy(g);
+    if (impl && st == TERN_E_UNSUPPORTED)
+        return false;
+    check(st);
     b.in[0][0] = device_tensor(x, 1);
     b.out[0] = device_tensor(y, 2);
     b.n_batches = 1;
+    return true;
 }
 
-static void prepare_sgemm(int n)
+static bool prepare_sgemm(int n, const char *impl)
 {
     tern_graph *g = new_graph();
     tern_shape s = {2, {n, n}};
     tern_value x = tern_graph_input(g, "x", TERN_F32, &s, 0);
     tern_graph_output(g, "y", tern_graph_op2(g, "matmul", x, constant(g, &s, 2, 1.0f), NULL));
-    prepare_frozen(g, &s, &s);
+    return prepare_frozen(g, &s, &s, impl);
 }
 
-static void prepare_conv(void)
+static bool prepare_conv(int size)
 {
     tern_graph *g = new_graph();
-    tern_shape s = {4, {1, BENCH_CHANNELS, BENCH_EXTENT, BENCH_EXTENT}};
-    tern_shape ws = {4, {BENCH_CHANNELS, BENCH_CHANNELS, 3, 3}}, bs = {1, {BENCH_CHANNELS}};
+    const int64_t channels = size / BENCH_CHANNEL, extent = size % BENCH_CHANNEL;
+    tern_shape s = {4, {1, channels, extent, extent}};
+    tern_shape ws = {4, {channels, channels, 3, 3}}, bs = {1, {channels}};
     static const int64_t pads[] = {1, 1, 1, 1};
     tern_value x = tern_graph_input(g, "x", TERN_F32, &s, 0);
     for (uint32_t i = 0; i < BENCH_LAYERS; i++) {
@@ -108,7 +113,7 @@ static void prepare_conv(void)
         x = tern_graph_op1(g, "relu", tern_graph_add(g, "conv", in, 3, TERN_ATTRS(TERN_INTS("pads", pads, 4))), NULL);
     }
     tern_graph_output(g, "y", x);
-    prepare_frozen(g, &s, &s);
+    return prepare_frozen(g, &s, &s, NULL);
 }
 
 /* The demo's network with its loss; with Adam's update when training. */
@@ -149,13 +154,14 @@ static bool prepare(const char *name, int size)
 {
     clear();
     if (!strcmp(name, "sgemm"))
-        prepare_sgemm(size);
-    else if (!strcmp(name, "conv"))
-        prepare_conv();
-    else if (!strcmp(name, "train"))
-        prepare_train(size);
-    else
+        return prepare_sgemm(size, NULL);
+    if (!strcmp(name, "sgemm_clblast"))
+        return prepare_sgemm(size, "matmul=clblast");
+    if (!strcmp(name, "conv"))
+        return prepare_conv(size);
+    if (strcmp(name, "train"))
         return false;
+    prepare_train(size);
     return true;
 }
 
