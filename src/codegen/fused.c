@@ -59,7 +59,7 @@ static tern_status find_space(tern__fz *z)
 {
     const tern__fused *f = z->f;
     if (f->n_reductions == 0) {
-        z->space = *tern__type_of(f->g, f->outs[0]);
+        z->space = *tern__type_of(f->g, f->concat ? f->concat->in[f->piece] : f->outs[0]);
         return TERN_OK;
     }
     for (int i = 0; i < f->n_reductions; i++) {
@@ -197,8 +197,30 @@ static bool is_row_output(const tern__fz *z, tern_value v)
     return n->op->trait == TERN__REDUCTION || !tern__same_space(tern__type_of(z->f->g, v), &z->space);
 }
 
+/* An input of a concat goes to its place in the result. */
+static tern_status make_piece(tern__fz *z)
+{
+    const tern__fused *f = z->f;
+    tern__aff elem[TERN_MAX_RANK + 1];
+    int axis;
+    z->n_loops = 1;
+    tern__body *b = z->loop[1] = new_body(z, elem);
+    if (!b)
+        return tern__fail(TERN_E_NOMEM, "codegen: %zu bytes", sizeof *b);
+    TERN_TRY(tern__concat_axis(f->concat, z->space.shape.rank, &axis));
+    const int r = tern__body_value(b, f->concat->in[f->piece], elem);
+    int64_t start = 0;
+    for (int i = 0; i < f->piece; i++)
+        start += tern__shape_of(f->g, f->concat->in[i])->dim[axis];
+    elem[axis] = tern__aff_add(elem[axis], tern__aff_const(start));
+    tern__body_store(b, f->outs[0], elem, r);
+    return body_status(b);
+}
+
 static tern_status make_bodies(tern__fz *z, struct levels *l)
 {
+    if (z->f->concat)
+        return make_piece(z);
     tern__aff elem[TERN_MAX_RANK + 1];
     for (int p = 1; p <= z->n_loops; p++) {
         tern__body *b = z->loop[p] = new_body(z, elem);
@@ -308,7 +330,7 @@ static tern_status analyse(tern__fz *z)
     tern_status st = find_space(z);
     if (st == TERN_OK)
         st = find_reductions(z, &l);
-    for (int i = 0; i < z->f->n_outs && st == TERN_OK; i++)
+    for (int i = 0; i < z->f->n_outs && st == TERN_OK && !z->f->concat; i++)
         if (z->n_reds == 0 && !tern__same_space(tern__type_of(z->f->g, z->f->outs[i]), &z->space))
             st = refuse("results of different shapes");
     if (st == TERN_OK)

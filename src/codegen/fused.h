@@ -15,6 +15,8 @@ typedef struct tern__fused {
     int n_outs;
     const tern_value *reductions;                   /* results of the group's reduction nodes */
     int n_reductions;
+    const tern__node *concat;                       /* not NULL: of its result only what its input number `piece` brings */
+    int piece;
     tern__family family;
     int compute_units, vector_width, max_work_group;
 } tern__fused;

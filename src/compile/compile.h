@@ -35,6 +35,7 @@ struct tern__kern {
     void *call_data;
     size_t call_size;
     bool prepare;                /* runs once at load time */
+    size_t written;              /* bytes of its result that it writes; 0: all */
     int parts;                   /* so many launches share its operands and results, a part to each; 0: one */
     bool empty;                  /* no items: nothing to launch */
     bool failed;                 /* a hook or an argument could not be made; its sentence is recorded */

@@ -388,12 +388,47 @@ static tern_status wrap_fused(tern__lower *l, tern__fused_code *code)
     return TERN_OK;
 }
 
+/* A concat alone as a kernel for each of its inputs: nothing has to be looked for, so all of it has vectors. */
+static bool is_lone_concat(const tern__lower *l)
+{
+    const tern__group *gr = l->group;
+    const tern__node *n = l->c->g->nodes[gr->nodes[0]];
+    return l->c->family == TERN__FAMILY_CPU && gr->n_nodes == 1 && n->n_in > 1 && !strcmp(n->op->name, "concat") &&
+           tern__elems(tern__shape_of(l->c->g, n->out[0])) > 0;
+}
+
+static tern_status lower_pieces(tern__lower *l)
+{
+    tern__compile *c = l->c;
+    tern__fused f;
+    describe(c, l, &f);
+    f.concat = c->g->nodes[l->group->nodes[0]];
+    f.outs = f.concat->out;
+    f.n_outs = 1;
+    tern_status st = TERN_OK;
+    for (f.piece = 0; f.piece < f.concat->n_in && st == TERN_OK; f.piece++) {
+        const size_t bytes = tern__type_bytes(tern__type_of(c->g, f.concat->in[f.piece]));
+        if (!bytes)
+            continue;
+        tern__fused_code code;
+        st = tern__fused_generate(&f, &c->needs, &code);
+        if (st == TERN_OK)
+            st = wrap_fused(l, &code);
+        if (st == TERN_OK)
+            l->group->kerns[l->group->n_kerns - 1]->written = bytes;
+        tern__fused_code_finish(&code);
+    }
+    return st;
+}
+
 /* One kernel for each shape among the results (a split has several); with reductions all are one kernel's. */
 static tern_status lower_fused(tern__lower *l, bool dry)
 {
     tern__compile *c = l->c;
     tern__group *gr = l->group;
     tern__fused f;
+    if (!dry && is_lone_concat(l))
+        return lower_pieces(l);
     describe(c, l, &f);
     tern_value *reds = tern__alloc_array((size_t)gr->n_nodes + 1, sizeof *reds), *outs = tern__alloc_array((size_t)gr->n_outs + 1, sizeof *outs);
     bool *taken = tern__alloc_array((size_t)gr->n_outs + 1, sizeof *taken);
@@ -495,7 +530,7 @@ static touch touch_of(const tern__compile *c, const tern__kern *k, int i)
             t = (touch){.v = c->slots[a->slot].of, .reads = !a->writes, .writes = a->writes, .bytes = c->slots[a->slot].size, .slot = &c->slots[a->slot]};
     }
     if (t.v != TERN_NONE && !t.slot)
-        t.bytes = tern__type_bytes(tern__type_of(c->g, t.v)) / (size_t)TERN_MAX(k->parts, 1);
+        t.bytes = t.writes && k->written ? k->written : tern__type_bytes(tern__type_of(c->g, t.v)) / (size_t)TERN_MAX(k->parts, 1);
     return t;
 }
 
