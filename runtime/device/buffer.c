@@ -275,13 +275,25 @@ static tern_status check_range(const tern__buffer *b, size_t offset, size_t size
 tern_status tern__buffer_write(tern__buffer *b, size_t offset, const void *data, size_t size)
 {
     TERN_TRY(check_range(b, offset, size, "writing"));
-    return size ? b->device->ops->write(b, offset, data, size) : TERN_OK;
+    return size ? b->device->ops->write(b, offset, data, size, false) : TERN_OK;
+}
+
+tern_status tern__buffer_write_later(tern__buffer *b, size_t offset, const void *data, size_t size)
+{
+    TERN_TRY(check_range(b, offset, size, "writing"));
+    return size ? b->device->ops->write(b, offset, data, size, true) : TERN_OK;
 }
 
 tern_status tern__buffer_read(tern__buffer *b, size_t offset, void *data, size_t size)
 {
     TERN_TRY(check_range(b, offset, size, "reading"));
-    return size ? b->device->ops->read(b, offset, data, size) : TERN_OK;
+    return size ? b->device->ops->read(b, offset, data, size, false) : TERN_OK;
+}
+
+tern_status tern__buffer_read_later(tern__buffer *b, size_t offset, void *data, size_t size)
+{
+    TERN_TRY(check_range(b, offset, size, "reading"));
+    return size ? b->device->ops->read(b, offset, data, size, true) : TERN_OK;
 }
 
 tern_status tern__buffer_copy(tern__buffer *src, size_t src_off, tern__buffer *dst, size_t dst_off, size_t size)

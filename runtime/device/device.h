@@ -30,8 +30,9 @@ typedef struct tern__device_ops {
     tern_status (*buffer_wrap)(tern_device *d, const void *data, size_t size, tern__buffer *b); /* optional */
     tern_status (*buffer_slice)(tern__buffer *parent, size_t offset, size_t size, tern__buffer *b);
     void (*buffer_destroy)(tern__buffer *b);
-    tern_status (*write)(tern__buffer *b, size_t offset, const void *data, size_t size);       /* waits until data may change */
-    tern_status (*read)(tern__buffer *b, size_t offset, void *data, size_t size);              /* waits */
+    /* Wait until data may change, or be read; later: only enqueue, what is done by the next finish. */
+    tern_status (*write)(tern__buffer *b, size_t offset, const void *data, size_t size, bool later);
+    tern_status (*read)(tern__buffer *b, size_t offset, void *data, size_t size, bool later);
     tern_status (*copy)(tern__buffer *src, size_t src_off, tern__buffer *dst, size_t dst_off, size_t size); /* enqueues */
     tern_status (*fill_zero)(tern__buffer *b);                                                 /* enqueues */
     tern_status (*map)(tern__buffer *b, bool write, void **out);                               /* optional; waits */
@@ -87,6 +88,9 @@ tern_device *tern__buffer_device(const tern__buffer *b);
 /* Ranges are checked: TERN_E_INVALID with the values. */
 tern_status tern__buffer_write(tern__buffer *b, size_t offset, const void *data, size_t size);
 tern_status tern__buffer_read(tern__buffer *b, size_t offset, void *data, size_t size);
+/* Enqueue only: data has to stay, and is read or written, until tern__device_finish() returns, which the caller must call even if what follows fails. */
+tern_status tern__buffer_write_later(tern__buffer *b, size_t offset, const void *data, size_t size);
+tern_status tern__buffer_read_later(tern__buffer *b, size_t offset, void *data, size_t size);
 tern_status tern__buffer_copy(tern__buffer *src, size_t src_off, tern__buffer *dst, size_t dst_off, size_t size);
 /* Clears the padding too. Enqueues. */
 tern_status tern__buffer_zero(tern__buffer *b);

@@ -110,7 +110,7 @@ static tern_status check_run(const tern_session *s, tern_tensor *const *in, tern
     return TERN_OK;
 }
 
-static tern_status take_inputs(tern_session *s, tern_tensor *const *in)
+static tern_status take_inputs(tern_session *s, tern_tensor *const *in, bool later)
 {
     const tern_graph *g = s->c.g;
     for (int i = 0; i < g->n_inputs; i++) {
@@ -120,7 +120,7 @@ static tern_status take_inputs(tern_session *s, tern_tensor *const *in)
         if (!b) {
             b = s->input_buffer[i];
             if (bytes)
-                TERN_TRY(tern__buffer_write(b, 0, tern_tensor_data(in[i]), bytes));
+                TERN_TRY((later ? tern__buffer_write_later : tern__buffer_write)(b, 0, tern_tensor_data(in[i]), bytes));
         }
         if (slot >= 0)
             TERN_TRY(tern__plan_bind(s->plan, slot, b));
@@ -174,12 +174,9 @@ static tern_status tail_copies(tern_session *s, tern_tensor *const *in, tern_ten
     return TERN_OK;
 }
 
-tern_status tern_session_run(tern_session *s, tern_tensor *const *in, tern_tensor *const *out)
+static tern_status enqueue_run(tern_session *s, tern_tensor *const *in, tern_tensor *const *out, bool later)
 {
-    if (!s)
-        return tern__fail(TERN_E_INVALID, "session: no session to run");
-    TERN_TRY(check_run(s, in, out));
-    TERN_TRY(take_inputs(s, in));
+    TERN_TRY(take_inputs(s, in, later));
     const tern_graph *g = s->c.g;
     for (int i = 0; i < g->n_outputs; i++)
         if (s->output_in_plan[i] && s->slot_of[g->outputs[i].value] >= 0) /* an empty result has no kernel */
@@ -191,9 +188,25 @@ tern_status tern_session_run(tern_session *s, tern_tensor *const *in, tern_tenso
             continue;
         size_t bytes = tern_tensor_size_bytes(out[i]);
         if (bytes)
-            TERN_TRY(tern__buffer_read(s->output_buffer[i], 0, tern_tensor_data(out[i]), bytes));
+            TERN_TRY(tern__buffer_read_later(s->output_buffer[i], 0, tern_tensor_data(out[i]), bytes));
     }
     return TERN_OK;
+}
+
+/* Where results go to the host there is one wait, at the end: each costs as much as a small layer. */
+tern_status tern_session_run(tern_session *s, tern_tensor *const *in, tern_tensor *const *out)
+{
+    if (!s)
+        return tern__fail(TERN_E_INVALID, "session: no session to run");
+    TERN_TRY(check_run(s, in, out));
+    bool waits = false;
+    for (int i = 0; out && i < s->c.g->n_outputs; i++)
+        waits |= out[i] && !tern__tensor_buffer(out[i]);
+    tern_status st = enqueue_run(s, in, out, waits);
+    if (!waits)
+        return st;
+    const tern_status finished = tern__device_finish(s->device); /* nothing of the caller's may be in use when this returns */
+    return st != TERN_OK ? st : finished;
 }
 
 tern_status tern_session_finish(tern_session *s)

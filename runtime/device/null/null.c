@@ -34,14 +34,16 @@ static void buffer_destroy(tern__buffer *b)
         tern__free(b->mem);
 }
 
-static tern_status write(tern__buffer *b, size_t offset, const void *data, size_t size)
+static tern_status write(tern__buffer *b, size_t offset, const void *data, size_t size, bool later)
 {
+    (void)later;
     memcpy((uint8_t *)b->mem + offset, data, size);
     return TERN_OK;
 }
 
-static tern_status read(tern__buffer *b, size_t offset, void *data, size_t size)
+static tern_status read(tern__buffer *b, size_t offset, void *data, size_t size, bool later)
 {
+    (void)later;
     memcpy(data, (uint8_t *)b->mem + offset, size);
     return TERN_OK;
 }

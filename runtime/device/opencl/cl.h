@@ -145,8 +145,8 @@ tern_status tern__cl_buffer_create(tern_device *d, size_t size, tern__buffer *b)
 tern_status tern__cl_buffer_wrap(tern_device *d, const void *data, size_t size, tern__buffer *b);
 tern_status tern__cl_buffer_slice(tern__buffer *parent, size_t offset, size_t size, tern__buffer *b);
 void tern__cl_buffer_destroy(tern__buffer *b);
-tern_status tern__cl_write(tern__buffer *b, size_t offset, const void *data, size_t size);
-tern_status tern__cl_read(tern__buffer *b, size_t offset, void *data, size_t size);
+tern_status tern__cl_write(tern__buffer *b, size_t offset, const void *data, size_t size, bool later);
+tern_status tern__cl_read(tern__buffer *b, size_t offset, void *data, size_t size, bool later);
 tern_status tern__cl_copy(tern__buffer *src, size_t src_off, tern__buffer *dst, size_t dst_off, size_t size);
 tern_status tern__cl_fill_zero(tern__buffer *b);
 tern_status tern__cl_map(tern__buffer *b, bool write, void **out);

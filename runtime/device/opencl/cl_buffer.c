@@ -107,27 +107,27 @@ tern_status tern__cl_map(tern__buffer *b, bool write, void **out)
     return map_range(b, 0, b->size, write ? CL_MAP_READ | CL_MAP_WRITE : CL_MAP_READ, out);
 }
 
-tern_status tern__cl_write(tern__buffer *b, size_t offset, const void *data, size_t size)
+tern_status tern__cl_write(tern__buffer *b, size_t offset, const void *data, size_t size, bool later)
 {
-    if (b->device->info.unified_memory) {
+    if (b->device->info.unified_memory && !later) {
         void *p;
         TERN_TRY(map_range(b, offset, size, CL_MAP_WRITE_INVALIDATE_REGION, &p));
         memcpy(p, data, size);
         return tern__cl_unmap(b, p);
     }
-    cl_int err = tern__clEnqueueWriteBuffer(queue_of(b), whole(b), CL_TRUE, b->offset + offset, size, data, 0, NULL, NULL);
+    cl_int err = tern__clEnqueueWriteBuffer(queue_of(b), whole(b), later ? CL_FALSE : CL_TRUE, b->offset + offset, size, data, 0, NULL, NULL);
     return err == CL_SUCCESS ? TERN_OK : tern__cl_fail(err, "device: writing %zu bytes at %zu failed", size, b->offset + offset);
 }
 
-tern_status tern__cl_read(tern__buffer *b, size_t offset, void *data, size_t size)
+tern_status tern__cl_read(tern__buffer *b, size_t offset, void *data, size_t size, bool later)
 {
-    if (b->device->info.unified_memory) {
+    if (b->device->info.unified_memory && !later) {
         void *p;
         TERN_TRY(map_range(b, offset, size, CL_MAP_READ, &p));
         memcpy(data, p, size);
         return tern__cl_unmap(b, p);
     }
-    cl_int err = tern__clEnqueueReadBuffer(queue_of(b), whole(b), CL_TRUE, b->offset + offset, size, data, 0, NULL, NULL);
+    cl_int err = tern__clEnqueueReadBuffer(queue_of(b), whole(b), later ? CL_FALSE : CL_TRUE, b->offset + offset, size, data, 0, NULL, NULL);
     return err == CL_SUCCESS ? TERN_OK : tern__cl_fail(err, "device: reading %zu bytes at %zu failed", size, b->offset + offset);
 }
 
