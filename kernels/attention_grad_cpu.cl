@@ -64,6 +64,7 @@ static inline void STORE_V16(float16 x, uint b, uint h, uint j, uint d, HOOK_PAR
 #define PANELS ((SK + NR - 1) / NR)
 #define ROWS (GROUP * SQ)
 #define SUB(name) CAT(KERNEL, name)
+#define OPERAND const __global float *restrict
 
 #if W == 16
 #define LANES ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
@@ -242,8 +243,7 @@ static inline void SUB(_softmax)(float *s, float *dp, const float base, const fl
     VSTORE(passes ? ds : (VEC)(0.0f), 0, dp);
 }
 
-__kernel void KERNEL(const __global float *restrict kt, const __global float *restrict vt, const __global float *restrict rk, const __global float *restrict rq,
-                     const __global float *restrict rdy, __global float *restrict dq, HOOK_PARAMS)
+__kernel void KERNEL(OPERAND kt, OPERAND vt, OPERAND rk, OPERAND rq, OPERAND rdy, __global float *restrict dq, HOOK_PARAMS)
 {
     const uint part = (uint)get_global_id(0), kv_head = (uint)get_global_id(1), b = (uint)get_global_id(2), kv_heads = (uint)get_global_size(1);
     const uint pair = b * kv_heads + kv_head, pairs = kv_heads * (uint)get_global_size(2), end = min((uint)SK, (part + 1) * PART);
@@ -370,4 +370,5 @@ __kernel void KERNEL(const __global float *restrict kt, const __global float *re
 #undef PANELS
 #undef ROWS
 #undef SUB
+#undef OPERAND
 #undef LANES

@@ -7,7 +7,9 @@
  * An item holds RQ x RK scores and RQ x RV results; ITEMS_Q x ITEMS_K items to a group, which walk through d and through the keys in slices of SLICE.
  * Hooks: LOAD_Q, LOAD_K, LOAD_V (1 and LOAD_WIDTH wide along d) by (b, head, row of the operand, d); LOAD_MASK with MASK_INDEX, made of b, h, i, j;
  *    STORE with STORE_INDEX, made of b, h, i, d; STORE_LSE by (b, h, i): log of the sum of e^s.
- * Range: one dimension, ITEMS_Q * ITEMS_K items a group; groups count (batch, kv_head, columns of v, rows), innermost last.
+ * SPLITS > 1: a group walks along KPART keys only and leaves its sums in partial, for attention_combine.cl: [split][batch * KV_HEADS * ROWS][DV + 2], a row's
+ *    results as they are, its largest score and its sum; there is no STORE then.
+ * Range: one dimension, ITEMS_Q * ITEMS_K items a group; groups count (split, batch, kv_head, columns of v, rows), innermost last.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
 #define KERNEL attention_simt
@@ -38,6 +40,8 @@
 #define STORE_INDEX b, h, i, d
 #define DEPTH_WIDTH 4  /* neighbours along d that a load of q or k takes: 4 if that divides D, else 1 */
 #define VALUE_WIDTH 4  /* the same of v */
+#define SPLITS 1
+#define KPART SK       /* keys of a split: a multiple of ITEMS_K * RK */
 static inline float4 LOAD_Q4(uint b, uint h, uint i, uint d, HOOK_PARAMS) { return vload4(0, h0 + ((b + h) * SQ + i) * D + d); }
 static inline float4 LOAD_K4(uint b, uint h, uint j, uint d, HOOK_PARAMS) { return vload4(0, h1 + ((b + h) * SK + j) * D + d); }
 static inline float4 LOAD_V4(uint b, uint h, uint j, uint d, HOOK_PARAMS) { return vload4(0, h2 + ((b + h) * SK + j) * DV + d); }
@@ -58,7 +62,11 @@ static inline void STORE(float x, uint b, uint h, uint i, uint d, HOOK_PARAMS) {
 #define POOL_V (SLICE * PITCH_V)
 
 __attribute__((reqd_work_group_size(ITEMS_Q * ITEMS_K, 1, 1)))
+#if SPLITS > 1
+kernel void KERNEL(global float *restrict partial, HOOK_PARAMS)
+#else
 kernel void KERNEL(HOOK_PARAMS)
+#endif
 {
     local float pool[POOL_QK > POOL_V ? POOL_QK : POOL_V] __attribute__((aligned(16))); /* slices of q and k, d outermost; later of v, keys outermost */
     local float weights[BK * PITCH_Q] __attribute__((aligned(16)));                     /* key outermost */
@@ -67,7 +75,11 @@ kernel void KERNEL(HOOK_PARAMS)
     const uint lid = get_local_id(0), item_q = lid / ITEMS_K, item_k = lid % ITEMS_K, first_q = item_q * RQ, first_k = item_k * RK, first_v = item_k * RV;
     const uint tile = get_group_id(0), pair = tile / ROW_TILES / COLUMN_TILES;
     const uint row0 = tile % ROW_TILES * BQ, column0 = tile / ROW_TILES % COLUMN_TILES * BV;
-    const uint kv_head = pair % KV_HEADS, b = pair / KV_HEADS;
+#if SPLITS > 1
+    const uint pairs = get_num_groups(0) / (ROW_TILES * COLUMN_TILES * SPLITS), split = pair / pairs, kv_head = pair % KV_HEADS, b = pair % pairs / KV_HEADS;
+#else
+    const uint split = 0, kv_head = pair % KV_HEADS, b = pair / KV_HEADS;
+#endif
     float acc[RQ][RV];
 #pragma unroll
     for (uint y = 0; y < RQ; y++)
@@ -83,11 +95,12 @@ kernel void KERNEL(HOOK_PARAMS)
     /* Keys past the last that any of these rows sees are left out. Rows of several heads are several runs of queries. */
     const uint row1 = min(row0 + BQ, (uint)ROWS) - 1;
     const int last = row0 / SQ == row1 / SQ ? (int)(row1 % SQ) : (int)SQ - 1;
-    const uint end = (uint)clamp(last + 1 + OFFSET, 0, (int)SK);
+    const uint seen = (uint)clamp(last + 1 + OFFSET, 0, (int)SK);
 #else
-    const uint end = SK;
+    const uint seen = SK;
 #endif
-    for (uint j0 = 0; j0 < end; j0 += BK) {
+    const uint end = min(seen, (split + 1) * KPART);
+    for (uint j0 = split * KPART; j0 < end; j0 += BK) {
         float s[RQ][RK];
 #pragma unroll
         for (uint y = 0; y < RQ; y++)
@@ -247,6 +260,19 @@ kernel void KERNEL(HOOK_PARAMS)
         const uint r = first_q + y, row = row0 + r, h = kv_head * GROUP + row / SQ, i = row % SQ;
         if (row >= ROWS)
             continue;
+#if SPLITS > 1
+        global float *to = partial + (size_t)(pair * ROWS + row) * (DV + 2);
+        (void)h;
+        (void)i;
+        if (item_k == 0 && column0 == 0) {
+            to[DV] = top[r];
+            to[DV + 1] = sum[r];
+        }
+#pragma unroll
+        for (uint x = 0; x < RV; x++)
+            if (column0 + first_v + x < DV)
+                to[column0 + first_v + x] = acc[y][x];
+#else
         const bool empty = top[r] == -INFINITY && sum[r] == 0.0f;
 #if HAS_LSE
         if (item_k == 0 && column0 == 0)
@@ -258,6 +284,7 @@ kernel void KERNEL(HOOK_PARAMS)
             if (d < DV)
                 STORE(empty ? EMPTY : acc[y][x] / sum[r], STORE_INDEX, HOOK_ARGS);
         }
+#endif
     }
 }
 

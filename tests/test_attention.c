@@ -102,6 +102,45 @@ static void simt_gradients_are_right(void **state)
         check_gradient(&examples[i], 7, "attention=simt_online,attention_grad=simt_recompute");
 }
 
+/* Few queries, whose keys are shared out among items, or groups: keys that fill no step, some that nobody sees, a query that sees none. */
+static const example few[] = {
+    {S(1, 2, 2, 4), S(1, 1, 70, 4), S(1, 1, 70, 3), {0}, TERN_F32, TERN_F32, 0, 1, -1, 1},
+    {S(1, 4, 2, 24), S(1, 2, 700, 24), S(1, 2, 700, 40), S(2, 700), TERN_F32, TERN_BOOL, 0, 0, 0, 1},
+    {S(2, 5, 1, 32), S(2, 1, 257, 32), S(2, 1, 257, 64), S(257), TERN_F32, TERN_F32, 2, 1, 130, 0},
+    {S(1, 3, 3, 64), S(1, 3, 130, 64), S(1, 3, 130, 16), {0}, TERN_F16, TERN_F32, 0, 0, 0, 0},
+};
+
+static void few_queries_are_right(void **state)
+{
+    (void)state;
+    for (int family = 0; family < 2; family++) {
+        open_family(family ? "simt" : "cpu");
+        for (int i = 0; i < (getenv("TERN_TEST_SLOW_DEVICE") ? 1 : TERN_COUNT(few)); i++)
+            check_gradient(&few[i], 1, family ? "attention=simt_online" : "attention=cpu_few");
+    }
+}
+
+/* One query and 2000 keys: more than one item, or group, goes through them. */
+static void keys_are_shared_out(void **state)
+{
+    (void)state;
+    for (int family = 0; family < 2; family++) {
+        open_family(family ? "simt" : "cpu");
+        tern_graph *g = new_graph();
+        tern_value in[3];
+        tern_session *s = NULL;
+        for (int i = 0; i < 3; i++)
+            in[i] = tern_graph_input(g, (const char *[]){"q", "k", "v"}[i], TERN_F32, i ? SHAPE(1, 1, 2000, 16) : SHAPE(1, 1, 1, 16), 0);
+        tern_graph_output(g, "y", tern_graph_add(g, "attention", in, 3, NULL));
+        assert_ok(tern_session_create(device, g, NULL, &s));
+        const char *parts = strstr(tern_session_source(s), "#define PARTS ");
+        assert_non_null(parts);
+        assert_in_range(strtol(parts + strlen("#define PARTS "), NULL, 10), 2, 64);
+        tern_session_destroy(s);
+        tern_graph_destroy(g);
+    }
+}
+
 static void unwanted_gradients_are_left_out(void **state)
 {
     (void)state;
@@ -171,6 +210,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cpu_gradients_are_right),
         cmocka_unit_test(simt_gradients_are_right),
+        cmocka_unit_test(few_queries_are_right),
+        cmocka_unit_test(keys_are_shared_out),
         cmocka_unit_test(unwanted_gradients_are_left_out),
         cmocka_unit_test(scores_lie_nowhere),
         cmocka_unit_test(runs_are_the_same_bits),

@@ -196,6 +196,8 @@
 {"attention", ":1,2,70,32 :1,2,70,32 :1,2,70,32 bool:70,1", "below=-3", 0},
 {"attention", ":1,1,4,3 :1,1,6,3 :1,1,6,2 bool:4,6", "causal=1 offset=-3 strict=1", 0},
 {"attention", ":1,1,17,300 :1,1,20,300 :1,1,20,130 :", "", 0},
+{"attention", ":1,4,2,20 :1,2,300,20 :1,2,300,33", "causal=1 offset=290", 0},
+{"attention", ":1,3,1,64 :1,1,200,64 :1,1,200,130 bool:200", "softcap=3 below=-4", 0},
 
 /* Its gradient: the same, and a dy, a logarithm and a number for each row. */
 {"attention_grad", ":1,2,5,4 :1,2,7,4 :1,2,7,4 :1,2,5,4 f32+:1,2,5 f32:1,2,5", "", 0},

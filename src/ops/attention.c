@@ -203,7 +203,7 @@ static int64_t flops(const tern__node *n, const tern__type *in, const tern__type
     return 2 * q->dim[0] * q->dim[1] * q->dim[2] * in[1].shape.dim[2] * (q->dim[3] + in[2].shape.dim[3]);
 }
 
-static const tern__impl *const impls[] = {&tern__impl_attention_cpu, &tern__impl_attention_simt, NULL};
+static const tern__impl *const impls[] = {&tern__impl_attention_few_cpu, &tern__impl_attention_cpu, &tern__impl_attention_simt, NULL};
 
 TERN_OP(attention) = {
     .name = "attention",

@@ -115,3 +115,31 @@ tern_status tern__attention_pack(tern__lower *l, const tern__attention *a, tern_
     tern__cpu_range(k, keys ? panels : tern__div_up(a->sk, PACK_CHUNK), a->batch, a->kv_heads);
     return TERN_OK;
 }
+
+size_t tern__attention_partial_bytes(const tern__attention *a, int64_t parts)
+{
+    return tern__cpu_bytes(parts, a->batch * a->kv_heads, a->group * a->sq, a->dv + 2);
+}
+
+/* An item a row on CPUs, an item a result elsewhere. */
+tern_status tern__attention_combine(tern__lower *l, const tern__attention *a, const tern__node *n, int64_t parts, int partial)
+{
+    const int64_t rows = a->group * a->sq, total = a->batch * a->kv_heads * rows, columns = tern__lower_family(l) == TERN__FAMILY_CPU ? a->dv : 1;
+    const size_t local = tern__lower_family(l) == TERN__FAMILY_CPU ? 1 : 64;
+    tern__kern *k = tern__lower_kernel(l, "attention_combine.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    tern__cpu_define(k, "PARTS", parts);
+    tern__kern_size(k, "ROWS", rows);
+    tern__kern_size(k, "TOTAL", total);
+    tern__cpu_define(k, "COLUMNS", columns);
+    tern__kern_size(k, "KV_HEADS", a->kv_heads);
+    tern__kern_size(k, "SQ", a->sq);
+    tern__cpu_define(k, "DV", a->dv);
+    tern__cpu_define(k, "GROUP", a->group);
+    tern__attention_number(k, "EMPTY", a->strict ? NAN : 0);
+    tern__kern_slot(k, partial, false);
+    tern__attention_store(k, l, a, n, 1, 1u);
+    tern__kern_range(k, 1, (size_t[3]){(size_t)(total * (a->dv / columns)), 1, 1}, (size_t[3]){local, 1, 1});
+    return TERN_OK;
+}

@@ -19,6 +19,9 @@ void tern__attention_mask(tern__kern *k, const tern__lower *l, const tern__node 
 void tern__attention_define(tern__kern *k, const tern__attention *a);
 /* STORE and STORE_INDEX; HAS_LSE and STORE_LSE, by (b, h, i). */
 void tern__attention_store(tern__kern *k, tern__lower *l, const tern__attention *a, const tern__node *n, int multiple, unsigned widths);
+/* The launch behind one that went through the keys in parts (attention_combine.cl); where they left their sums, and how large that is. */
+tern_status tern__attention_combine(tern__lower *l, const tern__attention *a, const tern__node *n, int64_t parts, int partial);
+size_t tern__attention_partial_bytes(const tern__attention *a, int64_t parts);
 /* A result of four dimensions, as tern__attention_load. */
 void tern__attention_store_heads(tern__kern *k, const char *name, tern_value v, int multiple, unsigned widths);
 /* A number as OpenCL C spells it. */

@@ -5,11 +5,12 @@ enum {
     SLICE = 16, /* of heads' elements, or of keys, in local memory */
     SIDE = 16,  /* items of a group along queries and keys, at most */
     MOST = 4,   /* rows, keys and columns of an item, at most */
+    PARTS = 32, /* of the keys, at most */
 };
 
 struct tiling {
     int items_q, items_k, rq, rk, rv;
-    int64_t row_tiles, column_tiles;
+    int64_t row_tiles, column_tiles, part, parts; /* keys of a part */
 };
 
 static int per_item(int64_t extent, int items)
@@ -49,6 +50,11 @@ static void choose_tiling(const tern__lower *l, const tern__attention *a, struct
     }
     t->row_tiles = tern__div_up(rows, (int64_t)t->items_q * t->rq);
     t->column_tiles = tern__div_up(a->dv, (int64_t)t->items_k * t->rv);
+    /* Few queries and heads do not fill the device: then the keys are shared out too. */
+    const int64_t groups = t->row_tiles * t->column_tiles * pairs, block = (int64_t)t->items_k * t->rk, blocks = tern__div_up(a->sk, block);
+    const int64_t wanted = TERN_MIN(TERN_MIN(2 * (int64_t)info->compute_units / TERN_MAX(groups, 1), (blocks + 1) / 2), PARTS);
+    t->part = tern__div_up(blocks, TERN_MAX(wanted, 1)) * block;
+    t->parts = tern__div_up(a->sk, t->part);
 }
 
 static bool accept(const tern__lower *l, const tern__node *n, tern__str *why)
@@ -72,24 +78,29 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     struct tiling t;
     tern__attention_of(l, n, &a);
     choose_tiling(l, &a, &t);
+    const int partial = t.parts > 1 ? tern__lower_temp(l, tern__attention_partial_bytes(&a, t.parts)) : 0;
     tern__kern *k = tern__lower_kernel(l, "attention_simt.cl");
-    if (!k)
+    if (!k || partial < 0)
         return TERN_E_NOMEM;
     const int depth = a.d % 4 ? 1 : 4, value = a.dv % 4 || t.rv * t.items_k % 4 ? 1 : 4;
     const struct { const char *name; int64_t x; } sizes[] = {{"ITEMS_Q", t.items_q}, {"ITEMS_K", t.items_k}, {"RQ", t.rq}, {"RK", t.rk}, {"RV", t.rv},
-        {"SLICE", SLICE}, {"KV_HEADS", a.kv_heads}, {"DEPTH_WIDTH", depth}, {"VALUE_WIDTH", value}};
+        {"SLICE", SLICE}, {"KV_HEADS", a.kv_heads}, {"DEPTH_WIDTH", depth}, {"VALUE_WIDTH", value}, {"SPLITS", t.parts}};
     for (size_t i = 0; i < TERN_COUNT(sizes); i++)
         tern__cpu_define(k, sizes[i].name, sizes[i].x);
+    tern__kern_size(k, "KPART", t.part);
     tern__attention_define(k, &a);
     tern__attention_load(k, "LOAD_Q", n->in[0], depth, 1u | (unsigned)depth);
     tern__attention_load(k, "LOAD_K", n->in[1], depth, 1u | (unsigned)depth);
     tern__attention_load(k, "LOAD_V", n->in[2], value, 1u | (unsigned)value);
     tern__attention_mask(k, l, n, 3, 1, 1u);
-    tern__attention_store(k, l, &a, n, 1, 1u);
+    if (t.parts > 1)
+        tern__kern_slot(k, partial, true);
+    else
+        tern__attention_store(k, l, &a, n, 1, 1u);
     const size_t items = (size_t)(t.items_q * t.items_k);
-    const size_t groups = (size_t)(t.row_tiles * t.column_tiles * a.kv_heads * a.batch);
+    const size_t groups = (size_t)(t.row_tiles * t.column_tiles * a.kv_heads * a.batch * t.parts);
     tern__kern_range(k, 1, (size_t[3]){groups * items, 1, 1}, (size_t[3]){items, 1, 1});
-    return TERN_OK;
+    return t.parts > 1 ? tern__attention_combine(l, &a, n, t.parts, partial) : TERN_OK;
 }
 
 const tern__impl tern__impl_attention_simt = {.name = "simt_online", .accept = accept, .lower = lower, .prologue = 0xf};

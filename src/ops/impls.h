@@ -46,6 +46,8 @@ extern const tern__impl tern__impl_conv_int8_cpu, tern__impl_matmul_int8_cpu;
 /* Attention whose scores stay in registers and cache (impl_attention_cpu.c) or in local memory (impl_attention_simt.c, any device), and its gradient
  * (impl_attention_grad_cpu.c, impl_attention_grad_simt.c). */
 extern const tern__impl tern__impl_attention_cpu, tern__impl_attention_grad_cpu;
+/* The same for few queries, the keys shared out (impl_attention_few_cpu.c). */
+extern const tern__impl tern__impl_attention_few_cpu;
 extern const tern__impl tern__impl_attention_simt, tern__impl_attention_grad_simt;
 
 /* Pooling (impl_pool.c): rows of channel vectors for CPU devices, and one item an element for all; gradients of the average as the pooling. */
