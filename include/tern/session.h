@@ -38,8 +38,8 @@ typedef struct tern_session_params {
 TERN_API tern_status tern_session_create(tern_device *d, const tern_graph *g, const tern_session_params *p, tern_session **out) TERN_MUST_CHECK;
 TERN_API void tern_session_destroy(tern_session *s); /* NULL is fine */
 
-/* Runs once: in[i] is the graph's i-th input, out[i] receives its i-th output. Host tensors are copied
- * (mapped where memory is shared), device tensors are used where they are. out may be NULL, and so may any out[i],
+/* Runs once: in[i] is the graph's i-th input, out[i] receives its i-th output. Host tensors are copied,
+ * device tensors are used where they are. out may be NULL, and so may any out[i],
  * to leave results on the device. With host outputs the call returns when they are written; without any it only enqueues. */
 TERN_API tern_status tern_session_run(tern_session *s, tern_tensor *const *in, tern_tensor *const *out) TERN_MUST_CHECK;
 /* Type and shape of the i-th output for the input shapes this session was made for. */
