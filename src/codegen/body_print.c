@@ -352,11 +352,36 @@ static bool print_quantised(const tern__body *b, tern__str *out, const tern__ins
     return true;
 }
 
+/* So has what a byte that was just made stands for: it need not become a byte on the way. */
+static bool print_requantised(const tern__body *b, tern__str *out, const tern__ins *s, int width)
+{
+    double taken = 0;
+    int z;
+    const tern__ins *q = &b->ins[s->args[0]];
+    if (s->dtype != TERN_F32)
+        return false;
+    if (calls(q, "sub") && b->ins[q->args[1]].op == TERN__INS_CONST) {
+        taken = b->ins[q->args[1]].x;
+        q = &b->ins[q->args[0]];
+    }
+    if (q->op == TERN__INS_CONVERT && q->dtype == TERN_I32)
+        q = &b->ins[q->args[0]];
+    if (q->op != TERN__INS_CONVERT || (q->dtype != TERN_U8 && q->dtype != TERN_I8))
+        return false;
+    const int x = rounded(b, q->args[0], &z);
+    if (x < 0 || (double)z != taken || b->ins[x].lane != s->lane)
+        return false;
+    tern__str_addf(out, "requantised_%s_%d(", tern_dtype_name(q->dtype), width);
+    tern__body_operand(b, out, x, width);
+    tern__str_addf(out, ", %d)", z);
+    return true;
+}
+
 static void print_convert(const tern__body *b, tern__str *out, const tern__ins *s, int width)
 {
     tern_dtype from = b->ins[s->args[0]].dtype, to = s->dtype;
     tern__str x = {0}, ty = {0};
-    if (print_quantised(b, out, s, width))
+    if (print_quantised(b, out, s, width) || print_requantised(b, out, s, width))
         return;
     tern__body_operand(b, &x, s->args[0], width);
     tern__print_type(&ty, to, width);
