@@ -1,8 +1,8 @@
 /* Tiled contraction of 8-bit integers less their zero points by dot products of bytes (lib/dot8.clh), summed in int:
  *     C[batch][m][n] = sum over k of (A[batch][m][k] - zero of m) * (B[batch][k][n] - zero of n)
  *                    = sum of A B - zero of m * sum of B - zero of n * sum of A + SIZE_K * zero of m * zero of n
- * Range, hooks, GATHER and SPLITS are gemm_simt.cl's. Slices hold words of four neighbours along k; what pads an image is B's zero point, what is past the end of k is 0.
- * Items share out the rows and columns whose bytes they sum. */
+ * Range, hooks, GATHER and SPLITS are gemm_simt.cl's. Slices hold words of four neighbours along k; what pads an image is B's zero point, what is past the
+ * end of k is 0. Items share out the rows and columns whose bytes they sum. */
 #ifndef KERNEL /* Defaults, a plain product: they show every name and let this file parse on its own. */
 #define KERNEL gemm_dot8_simt
 #define HOOK_PARAMS global const uchar *h0, global const char *h1, global int *h2

@@ -1,8 +1,9 @@
 /* Tiled matrix products of f16 operands by instructions for whole tiles (lib/matrix.clh), summed in f32:
  *     C[batch][m][n] = sum over k of A[batch][m][k] * B[batch][k][n]
  * Range: one dimension, MATRIX_ITEMS * SUBGROUPS_M * SUBGROUPS_N items a group; groups count (batch, split of k, tile of m, tile of n), innermost last.
- * A group keeps slices of its operands, TILE_K deep, in local memory as they lie in global memory; rows are padded by eight elements against bank conflicts. There
- * are two of each: while items multiply one, what they have fetched of the next is on its way to registers. Items of a subgroup hold PER_M x PER_N tiles of sums.
+ * A group keeps slices of its operands, TILE_K deep, in local memory as they lie in global memory; rows are padded by eight elements against bank
+ * conflicts. There are two of each: while items multiply one, what they have fetched of the next is on its way to registers. Items of a subgroup hold
+ * PER_M x PER_N tiles of sums.
  * a and b are whole values; A_BATCH and B_BATCH are the numbers of their matrices as expressions of batch. store takes STORE_INDEX, of batch, m and n.
  * With SPLITS > 1 each group sums a part of k and leaves it in `partial` [split][batch][m][n] for gemm_simt_sum.cl. */
 #ifndef KERNEL /* Defaults, a plain product: they show every name and let this file parse on its own. */

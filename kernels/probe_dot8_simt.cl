@@ -1,6 +1,6 @@
 /* Are there instructions for dot products of bytes, and are they right? (tern__device_dot8)
- *   x, w [n][16] words; y [4][16]: y += dot products of the words of x and w, their bytes both unsigned, of w signed, of x signed, both signed; as it is where the
- *   compiler knows no such instructions.
+ *   x, w [n][16] words; y [4][16]: y += dot products of the words of x and w, their bytes both unsigned, of w signed, of x signed, both signed; as it is
+ *   where the compiler knows no such instructions.
  * ND-range: one group, an item to a column. */
 #define DOT8_INSTRUCTIONS 1
 #include "lib/dot8.clh"

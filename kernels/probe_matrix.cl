@@ -1,6 +1,6 @@
 /* Are there instructions for products of whole tiles, and are they right? (tern__device_matrix)
- *   a [n][2][16][16], b [n][2][16][16] half bits; y [2][4][16][16] floats: y += a b of each of the two subgroups, summed over n, with every pair of layouts that the
- *   operands may be taken to have; as it is where the compiler knows no such instructions.
+ *   a [n][2][16][16], b [n][2][16][16] half bits; y [2][4][16][16] floats: y += a b of each of the two subgroups, summed over n, with every pair of layouts
+ *   that the operands may be taken to have; as it is where the compiler knows no such instructions.
  * ND-range: one group of two subgroups, each with tiles of its own in local memory. */
 #define MATRIX_INSTRUCTIONS 1
 #include "lib/matrix.clh"

@@ -117,7 +117,8 @@ static void tiles_of_all_sizes(void **state)
 {
     (void)state;
     static const struct product p[] = {{150, 140, 72, false, false, true, {0}, {0}}, {140, 150, 35, true, true, false, {0}, {0}}};
-    static const char *const force[] = {"simt_matrix:subgroups_m=1:subgroups_n=4:per_m=3:per_n=1:tile_k=16", "simt_matrix:subgroups_m=4:subgroups_n=2:per_m=2:per_n=4:tile_k=64",
+    static const char *const force[] = {"simt_matrix:subgroups_m=1:subgroups_n=4:per_m=3:per_n=1:tile_k=16",
+                                        "simt_matrix:subgroups_m=4:subgroups_n=2:per_m=2:per_n=4:tile_k=64",
                                         "simt_matrix:subgroups_m=2:subgroups_n=1:per_m=1:per_n=3:tile_k=16:splits=2"};
     for (int i = 0; i < TERN_COUNT(force) && !slow; i++)
         check(p, 2, force[i]);

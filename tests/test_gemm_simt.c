@@ -91,7 +91,7 @@ static void check(tern_graph *g, const char *force, const char *what)
     tern_graph_destroy(g);
 }
 
-static void one_op(const char *op, tern_dtype dtype, const tern_shape *a, const tern_shape *b, const tern_attr *attrs)
+static void one_op_by(const char *force, const char *op, tern_dtype dtype, const tern_shape *a, const tern_shape *b, const tern_attr *attrs)
 {
     tern_graph *g = new_graph();
     tern_value x = tern_graph_input(g, "x", dtype, a, 0), y = tern_graph_input(g, "y", dtype, b, 0);
@@ -99,7 +99,12 @@ static void one_op(const char *op, tern_dtype dtype, const tern_shape *a, const 
     char what[160];
     snprintf(what, sizeof what, "%s of %s, %dx%d.. and %dx%d..", op, tern_dtype_name(dtype), (int)a->dim[0], (int)a->dim[1], (int)b->dim[0],
              (int)b->dim[1]);
-    check(g, "simt_tile", what);
+    check(g, force, what);
+}
+
+static void one_op(const char *op, tern_dtype dtype, const tern_shape *a, const tern_shape *b, const tern_attr *attrs)
+{
+    one_op_by("simt_tile", op, dtype, a, b, attrs);
 }
 
 static void product(tern_dtype dtype, int64_t m, int64_t n, int64_t k, bool trans_a, bool trans_b)
@@ -119,6 +124,25 @@ static void sizes_straddle_tiles(void **state)
     product(TERN_F32, 36, 20, 40, false, true);
     if (!getenv("TERN_TEST_SLOW_DEVICE"))
         product(TERN_F32, 300, 280, 20, false, false); /* the largest tile, if the device has few units */
+}
+
+/* As many slices as there can be around one, two and three, with one of them in local memory and with two; items that fetch more than others. */
+static void slices_take_turns(void **state)
+{
+    (void)state;
+    static const char *const force[] = {"simt_tile:tile_k=8:stages=2", "simt_tile:tile_k=8:stages=1",
+                                        "simt_tile:items_m=4:items_n=8:per_m=2:per_n=4:tile_k=8:stages=2:splits=2",
+                                        "simt_tile:items_m=16:items_n=4:per_m=1:per_n=4:tile_k=8:stages=1:splits=2"};
+    static const int64_t depths[] = {1, 8, 9, 16, 17, 24, 25, 40};
+    for (int i = 0; i < TERN_COUNT(force); i++) {
+        const bool split = strstr(force[i], "splits") != NULL;
+        for (int k = split ? 6 : 0; k < TERN_COUNT(depths); k += getenv("TERN_TEST_SLOW_DEVICE") ? 3 : 1)
+            one_op_by(force[i], "matmul", TERN_F32, k & 1 ? SHAPE(depths[k], 18) : SHAPE(18, depths[k]), k & 2 ? SHAPE(20, depths[k]) : SHAPE(depths[k], 20),
+                      TERN_ATTRS(TERN_INT("trans_a", k & 1), TERN_INT("trans_b", k >> 1 & 1)));
+    }
+    const tern_attr *same = TERN_ATTRS(TERN_INTS("pads", ((const int64_t[]){1, 1, 1, 1}), 4));
+    one_op_by("simt_tile:stages=1", "conv", TERN_F32, SHAPE(1, 5, 6, 7), SHAPE(9, 5, 3, 3), same);
+    one_op_by("simt_tile:stages=2", "conv", TERN_F32, SHAPE(1, 5, 6, 7), SHAPE(9, 5, 3, 3), same);
 }
 
 static void long_sums_are_split(void **state)
@@ -211,7 +235,8 @@ static void neighbours_fuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_straddle_tiles),  cmocka_unit_test(long_sums_are_split),    cmocka_unit_test(every_dtype),
+        cmocka_unit_test(sizes_straddle_tiles),  cmocka_unit_test(slices_take_turns),      cmocka_unit_test(long_sums_are_split),
+        cmocka_unit_test(every_dtype),
         cmocka_unit_test(batches_broadcast),     cmocka_unit_test(empty_results_are_fine), cmocka_unit_test(convolutions),
         cmocka_unit_test(convolution_gradients), cmocka_unit_test(neighbours_fuse),
     };

@@ -563,7 +563,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_are_exact), cmocka_unit_test(extremes_are_exact),
         cmocka_unit_test(depthwise_is_exact),     cmocka_unit_test(the_rest_is_exact),
-        cmocka_unit_test(products_are_exact),     cmocka_unit_test(weights_may_change), cmocka_unit_test(says_why_not), cmocka_unit_test(chosen_by_what_is_found),
+        cmocka_unit_test(products_are_exact),     cmocka_unit_test(weights_may_change),
+        cmocka_unit_test(says_why_not),           cmocka_unit_test(chosen_by_what_is_found),
         cmocka_unit_test_setup_teardown(only_right_dot_products_count, fresh_dir, remove_dir),
         cmocka_unit_test(finds_convolutions),     cmocka_unit_test(finds_products),
         cmocka_unit_test(dequantised_models_run_in_integers), cmocka_unit_test(double_conversions_go),

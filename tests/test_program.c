@@ -438,7 +438,8 @@ static void test_included_sources(void **state)
 {
     (void)state;
     static const char outer[] = "int a;\n#include \"in.clh\"\nint b;\n", inner[] = "int c;\n#include \"in.clh\"";
-    static const char want[] = "#line 1 \"kernels/out.cl\"\nint a;\n#line 1 \"kernels/in.clh\"\nint c;\n#include \"in.clh\"\n#line 3 \"kernels/out.cl\"\nint b;\n";
+    static const char want[] = "#line 1 \"kernels/out.cl\"\nint a;\n#line 1 \"kernels/in.clh\"\nint c;\n#include \"in.clh\"\n"
+                               "#line 3 \"kernels/out.cl\"\nint b;\n";
     tern__str s = { 0 };
     setenv("TERN_KERNEL_PATH", dir, 1);
     put_file(in_dir("out.cl"), outer, sizeof outer - 1);

@@ -136,8 +136,8 @@ int cli_devices(const cli *c, int argc, char **argv)
     const cli_option options[] = {CLI_OPT_JSON(&json), CLI_OPT_DEVICE(&device), {0}};
     const cli_usage usage = {
         .command = "devices", .synopsis = "[options]", .options = options,
-        .about = "Lists every device of every OpenCL platform: type, memory, limits, extensions, instructions beyond OpenCL's, speed of multiply-adds and of copying, "
-                 "tried now (about a second each), and why it is or is not the chosen one, which a star marks.",
+        .about = "Lists every device of every OpenCL platform: type, memory, limits, extensions, instructions beyond OpenCL's, speed of multiply-adds and "
+                 "of copying, tried now (about a second each), and why it is or is not the chosen one, which a star marks.",
     };
     int code;
     if (!cli_parse(&usage, argc, argv, &code))

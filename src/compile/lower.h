@@ -19,7 +19,7 @@ typedef struct tern__layout_query {
 } tern__layout_query;
 
 /* What can be tuned of an implementation, as data beside it: numbers, and the values worth trying for each. */
-enum { TERN__MAX_PARAMS = 6 };
+enum { TERN__MAX_PARAMS = 7 };
 typedef struct tern__param {
     const char *name, *doc;
     const int16_t *values; /* rising, none of them 0, with a 0 behind the last */

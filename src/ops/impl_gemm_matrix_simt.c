@@ -1,4 +1,4 @@
-/* matmul of f16 matrices on devices of many light items by instructions for whole tiles (kernels/gemm_matrix_simt.cl), which any device can run without them. */
+/* matmul of f16 matrices on devices of many light items by instructions for whole tiles (kernels/gemm_matrix_simt.cl). */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -75,8 +75,8 @@ static void count_tiles(const struct product *p, struct tiling *t)
     t->tiles = p->batch * tern__div_up(p->m, tile_m(t)) * tern__div_up(p->n, tile_n(t));
 }
 
-/* The largest tile that the device can hold and of which there are enough for its compute units; the smallest if there is none. What is then still too few is split
- * along k. */
+/* The largest tile that the device can hold and of which there are enough for its compute units; the smallest if there is none. What is then still too
+ * few is split along k. */
 static void choose_tiling(const tern__lower *l, const struct product *p, struct tiling *t)
 {
     static const struct tiling shapes[] = {{4, 2, 2, 4, USUAL_TILE_K, 0, 1, 0}, {2, 2, 2, 2, USUAL_TILE_K, 0, 1, 0}, {1, 1, 2, 2, USUAL_TILE_K, 0, 1, 0}};

@@ -32,12 +32,13 @@ struct product {
 /* How the result is cut up. */
 struct tiling {
     int items_m, items_n, per_m, per_n, tile_k;
+    int stages;    /* slices of each operand in local memory */
     int64_t tiles; /* of all batches */
     int splits;
     int64_t split_k;
 };
 
-enum { ITEMS_M, ITEMS_N, PER_M, PER_N, TILE_K, SPLITS };
+enum { ITEMS_M, ITEMS_N, PER_M, PER_N, TILE_K, SPLITS, STAGES };
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -58,7 +59,7 @@ static int results_per_item(int64_t extent, int items)
 
 static size_t local_bytes(const struct tiling *t, size_t elem)
 {
-    return (size_t)t->tile_k * (size_t)(t->items_m * t->per_m + t->items_n * t->per_n + 8) * elem;
+    return (size_t)(t->stages * t->tile_k) * (size_t)(t->items_m * t->per_m + t->items_n * t->per_n + 8) * elem;
 }
 
 static void count_tiles(const struct product *p, struct tiling *t)
@@ -94,6 +95,14 @@ static void take_params(const tern__lower *l, const tern_device_info *d, struct 
     t->tile_k = (int)tern__lower_param(l, TILE_K, t->tile_k, 4, 32);
 }
 
+/* A second slice of each operand where there is room for it: the next is on its way while one is multiplied. */
+static void choose_stages(const tern__lower *l, size_t elem, struct tiling *t)
+{
+    t->stages = 2;
+    const int most = local_bytes(t, elem) <= tern__lower_device(l)->local_mem_bytes ? 2 : 1;
+    t->stages = (int)tern__lower_param(l, STAGES, most, 1, most);
+}
+
 /* Big tiles read least; smaller ones where too few would leave compute units idle. What is still too few is split along k, a
  * fixed number of ways, so that results do not change from run to run. */
 static void choose_tiling(const tern__lower *l, const struct product *p, size_t elem, struct tiling *t)
@@ -101,6 +110,7 @@ static void choose_tiling(const tern__lower *l, const struct product *p, size_t 
     const tern_device_info *d = tern__lower_device(l);
     const int64_t wanted = 2 * (int64_t)TERN_MAX(d->compute_units, 1u);
     t->tile_k = p->dot8 ? DOT8_TILE_K : USUAL_TILE_K;
+    t->stages = 1;
     choose_items(p, d, t);
     t->per_m = t->per_n = 8;
     count_tiles(p, t);
@@ -113,6 +123,7 @@ static void choose_tiling(const tern__lower *l, const struct product *p, size_t 
         t->per_m = TERN_MAX(t->per_m / 2, 1);
         t->per_n = TERN_MAX(t->per_n / 2, 1);
     }
+    choose_stages(l, elem, t);
     count_tiles(p, t);
     t->splits = (int)TERN_MAX(TERN_MIN(wanted / t->tiles, p->k / MIN_SPLIT_K), 1);
     t->splits = (int)tern__lower_param(l, SPLITS, t->splits, 1, TERN_MAX(p->k / t->tile_k, 1));
@@ -174,6 +185,7 @@ static void define_tiling(tern__kern *k, const struct product *p, const struct t
     define_number(k, "PER_M", t->per_m);
     define_number(k, "PER_N", t->per_n);
     define_number(k, "TILE_K", t->tile_k);
+    define_number(k, "STAGES", t->stages);
     define_number(k, "SPLIT_K", t->split_k);
     define_number(k, "A_K_FAST", p->a_k_fast);
     define_number(k, "B_N_FAST", p->b_n_fast);
@@ -236,7 +248,8 @@ static void read_tiling(const tern__lower *l, const struct product *p, int32_t *
     if (p->batch == 0 || p->m == 0 || p->n == 0)
         return;
     choose_tiling(l, p, elem_bytes(tern__lower_type(l, p->c.v)->dtype), &t);
-    const int in_force[] = {[ITEMS_M] = t.items_m, [ITEMS_N] = t.items_n, [PER_M] = t.per_m, [PER_N] = t.per_n, [TILE_K] = t.tile_k, [SPLITS] = t.splits};
+    const int in_force[] = {[ITEMS_M] = t.items_m, [ITEMS_N] = t.items_n, [PER_M] = t.per_m,  [PER_N] = t.per_n,
+                            [TILE_K] = t.tile_k,   [SPLITS] = t.splits,   [STAGES] = t.stages};
     for (int i = 0; i < TERN_COUNT(in_force); i++)
         value[i] = in_force[i];
 }
@@ -456,16 +469,18 @@ static void read_matmul(const tern__lower *l, const tern__node *n, int32_t *valu
 
 /* --- What can be tuned --- */
 
-static const int16_t sides[] = {4, 8, 16, 32, 64, 0}, results[] = {1, 2, 4, 8, 0}, depths[] = {8, 16, 32, 0}, splits[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 0};
+static const int16_t sides[] = {4, 8, 16, 32, 64, 0}, results[] = {1, 2, 4, 8, 0}, depths[] = {8, 16, 32, 0}, splits[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 0},
+                     stages[] = {1, 2, 0};
 #define PARAMS                                                                                                                                   \
-    .n = 6, .param = {[ITEMS_M] = {"items_m", "items of a group along the rows", sides},                                                         \
+    .n = 7, .param = {[ITEMS_M] = {"items_m", "items of a group along the rows", sides},                                                         \
                       [ITEMS_N] = {"items_n", "items of a group along the columns", sides},                                                      \
                       [PER_M] = {"per_m", "rows of an item", results},                                                                           \
                       [PER_N] = {"per_n", "columns of an item", results},                                                                        \
                       [TILE_K] = {"tile_k", "depth of a slice in local memory", depths},                                                         \
-                      [SPLITS] = {"splits", "parts that k is cut into", splits}}
+                      [SPLITS] = {"splits", "parts that k is cut into", splits},                                                                 \
+                      [STAGES] = {"stages", "slices of each operand in local memory", stages}}
 static const tern__space matmul_space = {PARAMS, .read = read_matmul};
-static const char *const sources[] = {"gemm_simt.cl", "gemm_simt_sum.cl", NULL};
+static const char *const sources[] = {"gemm_simt.cl", "lib/gather.clh", "gemm_simt_sum.cl", NULL};
 
 const tern__impl tern__impl_matmul_simt = {.name = "simt_tile", .accept = accept_matmul, .lower = lower_matmul, .space = &matmul_space, .sources = sources};
 const tern__impl tern__impl_matmul_dot8_simt = {.name = "simt_dot", .accept = accept_matmul_dot8, .lower = lower_matmul_dot8, .pays = pays_dot8};
