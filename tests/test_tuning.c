@@ -53,6 +53,33 @@ static tern_graph *small_product(void)
     return g;
 }
 
+static tern_graph *small_attention(int64_t queries)
+{
+    tern_graph *g = new_graph();
+    tern_value in[3];
+    for (int i = 0; i < 3; i++)
+        in[i] = tern_graph_input(g, (const char *[]){"q", "k", "v"}[i], TERN_F32, i ? SHAPE(1, 2, 300, 20) : SHAPE(1, 2, queries, 20), 0);
+    tern_graph_output(g, "y", tern_graph_op1(g, "neg", tern_graph_add(g, "attention", in, 3, NULL), NULL));
+    assert_ok(tern_graph_check(g));
+    return g;
+}
+
+static tern_graph *small_integers(const char *op)
+{
+    tern_graph *g = new_graph();
+    int8_t nothing = 0;
+    tern_tensor *zero = tensor_of(&(tern__array){.type = {.dtype = TERN_I8, .shape = *SHAPE(1)}, .data = &nothing});
+    const bool conv = !strcmp(op, "conv_integer");
+    const int64_t pads[] = {1, 1, 1, 1};
+    const tern_value in[4] = {tern_graph_input(g, "x", TERN_U8, conv ? SHAPE(1, 20, 9, 17) : SHAPE(37, 130), 0),
+                              random_constant(g, TERN_I8, conv ? SHAPE(36, 20, 3, 3) : SHAPE(130, 75), 5), random_constant(g, TERN_U8, SHAPE(1), 6),
+                              tern_graph_constant(g, zero)};
+    tern_tensor_destroy(zero);
+    tern_graph_output(g, "y", tern_graph_add(g, op, in, 4, conv ? TERN_ATTRS(TERN_INTS("pads", pads, 4)) : NULL));
+    assert_ok(tern_graph_check(g));
+    return g;
+}
+
 /* Terms lie in [-3, 3]; Winograd's error against the size of a sum is test_winograd's matter. */
 static void assert_right(const tern_graph *g, const char *force)
 {
@@ -67,10 +94,11 @@ static void assert_right(const tern_graph *g, const char *force)
     for (int i = 0; i < g->n_inputs; i++)
         in[i] = tensor_of(&arrays[i]);
     const tern__array *want = tern__interp_output(&it, 0);
-    assert_ok(tern_tensor_create(TERN_F32, &want->type.shape, &out));
+    assert_ok(tern_tensor_create(want->type.dtype, &want->type.shape, &out));
+    const tern__array got = {.type = want->type, .data = tern_tensor_data(out)};
     assert_ok(tern_session_run(s, in, &out));
     for (int64_t i = 0; i < tern__elems(&want->type.shape); i++) {
-        const double p = tern__array_get(want, i), q = (double)((float *)tern_tensor_data(out))[i];
+        const double p = tern__array_get(want, i), q = tern__array_get(&got, i);
         if (!(fabs(p - q) <= 1e-4 * (1 + fabs(p))))
             fail_msg("%s: element %d is %.9g, expected %.9g", force, (int)i, q, p);
     }
@@ -119,7 +147,7 @@ static int try_ends(tern_graph *g)
     int tried = 0;
     for (int k = 0; n->op->impls[k]; k++) {
         const tern__choice as_it_is = {.impl = n->op->impls[k]};
-        const bool simt = !strcmp(as_it_is.impl->name, "simt_tile");
+        const bool simt = !strncmp(as_it_is.impl->name, "simt_", 5);
         tern__str why = {0};
         const bool fits = tern__choice_fits(&c, n, &as_it_is, &why);
         tern__str_finish(&why);
@@ -143,6 +171,19 @@ static void cpu_ends_are_right(void **state)
         return;
     assert_int_equal(try_ends(small_conv("conv", 1)), 3);
     assert_int_equal(try_ends(small_conv("conv_grad_input", 1)), 3);
+    assert_int_equal(try_ends(small_conv("conv_grad_weight", 1)), 1);
+    assert_int_equal(try_ends(small_attention(21)), 2);
+}
+
+/* With and, if the device has one, by the dot product of bytes. */
+static void integers_are_right(void **state)
+{
+    (void)state;
+    open_family("cpu");
+    if (getenv("TERN_TEST_SLOW_DEVICE"))
+        return;
+    assert_in_range(try_ends(small_integers("conv_integer")), 1, 2);
+    assert_in_range(try_ends(small_integers("matmul_integer")), 1, 2);
 }
 
 static void simt_ends_are_right(void **state)
@@ -150,8 +191,10 @@ static void simt_ends_are_right(void **state)
     (void)state;
     open_family("simt");
     assert_int_equal(try_ends(small_product()), 1);
-    if (!getenv("TERN_TEST_SLOW_DEVICE"))
-        assert_int_equal(try_ends(small_conv("conv_grad_weight", 1)), 1);
+    if (getenv("TERN_TEST_SLOW_DEVICE"))
+        return;
+    assert_int_equal(try_ends(small_conv("conv_grad_weight", 1)), 1);
+    assert_int_equal(try_ends(small_attention(21)), 1);
 }
 
 /* --- Choices as text --- */
@@ -240,7 +283,7 @@ static void spaces_are_sound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cpu_ends_are_right), cmocka_unit_test(simt_ends_are_right), cmocka_unit_test(choices_are_read),
+        cmocka_unit_test(cpu_ends_are_right), cmocka_unit_test(integers_are_right), cmocka_unit_test(simt_ends_are_right), cmocka_unit_test(choices_are_read),
         cmocka_unit_test(bad_choices_say_so), cmocka_unit_test(numbers_out_of_reach_are_refused), cmocka_unit_test(spaces_are_sound),
     };
     return cmocka_run_group_tests(tests, NULL, close_device);

@@ -1,5 +1,6 @@
 /* Problems as text: what a node computes, in words that name no graph, so that measurements of one are good for all that are like it. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "base/philox.h"
 #include "base/status.h"
 #include "compile/tuned.h"
-#include "ops/op.h"
+#include "ops/common.h"
 #include "program/program.h"
 
 enum { MAX_OPERANDS = 4, LONGEST_CHAIN = 8 };
@@ -157,7 +158,15 @@ const tern__op *tern__problem_op(const char *problem)
     return op && tern__is_tunable(op) ? op : NULL;
 }
 
-/* Small numbers of both signs, the same for the same place, whole for integers. */
+double tern__problem_number(tern_dtype t, float u)
+{
+    const double x = 2 * (double)u - 1;
+    if (t == TERN_BOOL)
+        return x > 0;
+    return tern__dtype_is(t, TERN__T_FLOAT) ? x : floor(tern__is_unsigned(t) ? 20 * (double)u : 20 * x);
+}
+
+/* Such numbers, the same for the same place. */
 static tern_value constant(tern_graph *g, const tern__type *t, uint64_t seed)
 {
     int64_t elems;
@@ -169,7 +178,7 @@ static tern_value constant(tern_graph *g, const tern__type *t, uint64_t seed)
         return tern__graph_fail(g, TERN_E_NOMEM, "problem: a constant of %zu bytes", bytes);
     const tern__array a = {.type = *t, .data = b->data};
     for (int64_t i = 0; i < elems; i++)
-        tern__array_set(&a, i, (double)tern__philox_uniform(seed, 11, (uint64_t)i) * 2 - 1);
+        tern__array_set(&a, i, tern__problem_number(t->dtype, tern__philox_uniform(seed, 11, (uint64_t)i)));
     tern_value v = tern__graph_blob(g, t, b);
     tern__blob_release(b);
     return v;

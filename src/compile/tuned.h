@@ -15,6 +15,8 @@ bool tern__is_tunable(const struct tern__op *op);
 void tern__problem_print(tern__str *s, const tern_graph *g, const tern__node *n, const int *only_user, bool exact);
 /* A graph of one such problem: inputs x0, x1 ..., constants of random numbers, output y. TERN_E_INVALID for a text that is no problem. */
 tern_status tern__problem_graph(const char *problem, tern_graph **out);
+/* An operand's element made of u in [0, 1): small numbers of both signs, of unsigned types of one, whole for integers. */
+double tern__problem_number(tern_dtype t, float u);
 /* The op of a problem; NULL: none that can be tuned. */
 const struct tern__op *tern__problem_op(const char *problem);
 /* Digest of the kernels of all the op's implementations, as they are now, 16 digits. */

@@ -3,12 +3,15 @@
 
 enum {
     VECTORS = 2,           /* of a register tile's row */
-    MAX_TILES = 4,         /* register tiles of an item */
+    MAX_TILES = 4,         /* register tiles of an item, and as many as are worth trying */
+    MOST_TILES = 8,
     STEP_KEYS = 64,        /* keys of a step, about */
     PRIVATE_BYTES = 96 << 10, /* of queries, scores and results of an item: in the second cache at worst */
     MAX_DEPTH = 4096,      /* elements of a head: more would make an item's memory too large */
     GROUPS_PER_UNIT = 4,
 };
+
+enum { MR, RT, KB }; /* what can be tuned */
 
 struct tiling {
     int width, mr, rt, kb, nr;
@@ -45,9 +48,10 @@ static void choose_tiling(const tern__lower *l, const tern__attention *a, struct
     t->width = tern__cpu_width(info);
     t->nr = VECTORS * t->width;
     t->kb = (int)TERN_MIN(TERN_MAX(STEP_KEYS / t->nr, 1), tern__div_up(a->sk, t->nr));
+    t->kb = (int)tern__lower_param(l, KB, t->kb, 1, TERN_MIN(tern__div_up(a->sk, t->nr), 8));
     t->value_panels = tern__div_up(a->dv, t->nr);
     const int most = TERN_MIN(tern__cpu_accumulators(t->width) / VECTORS, 14);
-    t->mr = (int)tern__div_up(rows, tern__div_up(rows, most));
+    t->mr = (int)tern__lower_param(l, MR, tern__div_up(rows, tern__div_up(rows, most)), 1, TERN_MIN(most, rows));
     t->rt = 1;
     while (t->rt < MAX_TILES && (int64_t)t->mr * t->rt < rows) {
         t->rt++;
@@ -56,6 +60,9 @@ static void choose_tiling(const tern__lower *l, const tern__attention *a, struct
             break;
         }
     }
+    t->rt = (int)tern__lower_param(l, RT, t->rt, 1, TERN_MIN(MOST_TILES, tern__div_up(rows, t->mr)));
+    while (t->rt > 1 && private_bytes(a, t) > 2 * PRIVATE_BYTES)
+        t->rt--;
     while (t->mr > 1 && private_bytes(a, t) > 2 * PRIVATE_BYTES)
         t->mr /= 2;
     t->blocks = tern__div_up(rows, (int64_t)t->mr * t->rt);
@@ -89,4 +96,25 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     return TERN_OK;
 }
 
-const tern__impl tern__impl_attention_cpu = {.name = "cpu_online", .accept = accept, .lower = lower, .prologue = 0xf};
+static void read_params(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    tern__attention a;
+    struct tiling t;
+    tern__attention_of(l, n, &a);
+    choose_tiling(l, &a, &t);
+    value[MR] = t.mr;
+    value[RT] = t.rt;
+    value[KB] = t.kb;
+}
+
+static const int16_t to_8[] = {1, 2, 3, 4, 5, 6, 7, 8, 0};
+static const tern__space space = {
+    .n = 3,
+    .param = {[MR] = {"mr", "queries of a register tile", tern__to_14},
+              [RT] = {"rt", "register tiles of an item", to_8},
+              [KB] = {"kb", "panels of keys in a step", to_8}},
+    .read = read_params,
+};
+static const char *const sources[] = {"attention_cpu.cl", "attention_pack_cpu.cl", NULL};
+
+const tern__impl tern__impl_attention_cpu = {.name = "cpu_online", .accept = accept, .lower = lower, .prologue = 0xf, .space = &space, .sources = sources};

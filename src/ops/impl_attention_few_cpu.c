@@ -11,6 +11,8 @@ enum {
     GROUPS_PER_UNIT = 4,
 };
 
+enum { SPLIT }; /* what can be tuned */
+
 struct tiling {
     int width, rt, kt, nv;
     int64_t part, parts; /* keys of a part */
@@ -27,7 +29,8 @@ static void choose_tiling(const tern__lower *l, const tern__attention *a, struct
     while (t->kt < 8 && t->rt * t->kt * 2 <= (t->width == 16 ? 16 : 8))
         t->kt *= 2;
     t->nv = t->kt;
-    const int64_t wanted = TERN_MIN(TERN_MIN(tern__div_up(GROUPS_PER_UNIT * (int64_t)TERN_MAX(info->compute_units, 1u), pairs), steps), PARTS);
+    int64_t wanted = TERN_MIN(TERN_MIN(tern__div_up(GROUPS_PER_UNIT * (int64_t)TERN_MAX(info->compute_units, 1u), pairs), steps), PARTS);
+    wanted = tern__lower_param(l, SPLIT, wanted, 1, TERN_MIN(steps, PARTS));
     t->part = tern__div_up(steps, wanted) * STEP_KEYS;
     t->parts = tern__div_up(a->sk, t->part);
 }
@@ -85,4 +88,17 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     return tern__attention_combine(l, &a, n, t.parts, partial);
 }
 
-const tern__impl tern__impl_attention_few_cpu = {.name = "cpu_few", .accept = accept, .lower = lower, .pays = pays, .prologue = 0xf};
+static void read_params(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    tern__attention a;
+    struct tiling t;
+    tern__attention_of(l, n, &a);
+    choose_tiling(l, &a, &t);
+    value[SPLIT] = (int32_t)t.parts;
+}
+
+static const tern__space space = {.n = 1, .param = {[SPLIT] = {"parts", "parts of the keys", tern__to_64}}, .read = read_params};
+static const char *const sources[] = {"attention_few_cpu.cl", "attention_combine.cl", NULL};
+
+const tern__impl tern__impl_attention_few_cpu = {.name = "cpu_few", .accept = accept, .lower = lower, .pays = pays, .prologue = 0xf, .space = &space,
+                                                 .sources = sources};

@@ -8,6 +8,8 @@ enum {
     PARTS = 32, /* of the keys, at most */
 };
 
+enum { RQ, RK, RV, SPLIT }; /* what can be tuned */
+
 struct tiling {
     int items_q, items_k, rq, rk, rv;
     int64_t row_tiles, column_tiles, part, parts; /* keys of a part */
@@ -44,6 +46,9 @@ static void choose_tiling(const tern__lower *l, const tern__attention *a, struct
     t->rv = per_item(a->dv, t->items_k);
     while (t->rq > 1 && tern__div_up(rows, (int64_t)t->items_q * t->rq) * pairs < 2 * (int64_t)info->compute_units)
         t->rq /= 2;
+    t->rq = (int)tern__lower_param(l, RQ, t->rq, 1, 2 * MOST);
+    t->rk = (int)tern__lower_param(l, RK, t->rk, 1, 2 * MOST);
+    t->rv = (int)tern__lower_param(l, RV, t->rv, 1, 2 * MOST);
     while (local_bytes(t) > info->local_mem_bytes && t->rq * t->rk * t->rv > 1) {
         int *largest = t->rk >= t->rq ? &t->rk : &t->rq;
         *(*largest > 1 ? largest : &t->rv) /= 2;
@@ -52,8 +57,9 @@ static void choose_tiling(const tern__lower *l, const tern__attention *a, struct
     t->column_tiles = tern__div_up(a->dv, (int64_t)t->items_k * t->rv);
     /* Few queries and heads do not fill the device: then the keys are shared out too. */
     const int64_t groups = t->row_tiles * t->column_tiles * pairs, block = (int64_t)t->items_k * t->rk, blocks = tern__div_up(a->sk, block);
-    const int64_t wanted = TERN_MIN(TERN_MIN(2 * (int64_t)info->compute_units / TERN_MAX(groups, 1), (blocks + 1) / 2), PARTS);
-    t->part = tern__div_up(blocks, TERN_MAX(wanted, 1)) * block;
+    int64_t wanted = TERN_MIN(TERN_MIN(2 * (int64_t)info->compute_units / TERN_MAX(groups, 1), (blocks + 1) / 2), PARTS);
+    wanted = tern__lower_param(l, SPLIT, TERN_MAX(wanted, 1), 1, TERN_MIN(blocks, PARTS));
+    t->part = tern__div_up(blocks, wanted) * block;
     t->parts = tern__div_up(a->sk, t->part);
 }
 
@@ -103,4 +109,27 @@ static tern_status lower(tern__lower *l, const tern__node *n)
     return t.parts > 1 ? tern__attention_combine(l, &a, n, t.parts, partial) : TERN_OK;
 }
 
-const tern__impl tern__impl_attention_simt = {.name = "simt_online", .accept = accept, .lower = lower, .prologue = 0xf};
+static void read_params(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    tern__attention a;
+    struct tiling t;
+    tern__attention_of(l, n, &a);
+    choose_tiling(l, &a, &t);
+    value[RQ] = t.rq;
+    value[RK] = t.rk;
+    value[RV] = t.rv;
+    value[SPLIT] = (int32_t)t.parts;
+}
+
+static const int16_t powers[] = {1, 2, 4, 8, 0};
+static const tern__space space = {
+    .n = 4,
+    .param = {[RQ] = {"rq", "queries of an item", powers},
+              [RK] = {"rk", "keys of an item", powers},
+              [RV] = {"rv", "columns of an item", powers},
+              [SPLIT] = {"parts", "parts of the keys", tern__to_64}},
+    .read = read_params,
+};
+static const char *const sources[] = {"attention_simt.cl", "attention_combine.cl", NULL};
+
+const tern__impl tern__impl_attention_simt = {.name = "simt_online", .accept = accept, .lower = lower, .prologue = 0xf, .space = &space, .sources = sources};

@@ -4,6 +4,8 @@
 
 #include "ops/impl_cpu.h"
 
+enum { NV, ICT, CHUNKS }; /* what can be tuned */
+
 enum { POSITIONS = 256 }; /* positions of a channel block that one item packs */
 
 struct weight_grad {
@@ -19,25 +21,30 @@ static tern_status geometry(const tern__lower *l, const tern__node *n, tern__spa
 }
 
 /* The largest tile of taps x input channels that leaves its vectors in registers; false if even one row of taps does not. */
-static bool choose_tile(struct weight_grad *g)
+static bool choose_tile(const tern__lower *l, struct weight_grad *g)
 {
     int64_t most = tern__cpu_accumulators(g->width), kh = g->s.kernel[1], kw = g->s.kernel[2];
     g->nv = g->s.c_out > g->width && kw * 2 <= most ? 2 : 1;
+    g->nv = (int)tern__lower_param(l, NV, g->nv, 1, TERN_MAX(TERN_MIN(most / kw, 2), 1));
     g->ict = g->kht = 1;
     if (kw * g->nv > most)
         return false;
     while (g->ict < g->block && kw * g->ict * 2 * g->nv <= most)
         g->ict *= 2;
+    g->ict = (int)tern__lower_param(l, ICT, g->ict, 1, g->ict);
+    while (g->block % g->ict)
+        g->ict--;
     if (g->block == 1 && kh * kw * g->nv <= most)
         g->kht = (int)kh;
     return true;
 }
 
 /* Images are shared out by sizes alone, so that sums do not change from run to run. */
-static void choose_chunks(struct weight_grad *g, const tern_device_info *d)
+static void choose_chunks(const tern__lower *l, struct weight_grad *g, const tern_device_info *d)
 {
     int64_t items = tern__div_up(g->s.c_out, (int64_t)g->nv * g->width) * (g->s.c_in / g->block);
     int64_t chunks = TERN_MIN(tern__div_up(8 * (int64_t)TERN_MAX(d->compute_units, 1u), items), g->s.batch);
+    chunks = tern__lower_param(l, CHUNKS, chunks, 1, g->s.batch);
     g->images = tern__div_up(g->s.batch, chunks);
     g->chunks = tern__div_up(g->s.batch, g->images);
 }
@@ -50,9 +57,9 @@ static bool read_node(const tern__lower *l, const tern__node *n, struct weight_g
     g->pack_dy = dy->kind != TERN__BLOCKED;
     if (dy->kind == TERN__BLOCKED && dy->block != g->width)
         return false;
-    if (!choose_tile(g))
+    if (!choose_tile(l, g))
         return false;
-    choose_chunks(g, tern__lower_device(l));
+    choose_chunks(l, g, tern__lower_device(l));
     return true;
 }
 
@@ -168,4 +175,26 @@ static unsigned blocked(const tern__layout_query *q, const tern__node *n)
     return mask;
 }
 
-const tern__impl tern__impl_conv_grad_weight_cpu = {.name = "cpu_tile", .accept = accept, .lower = lower, .blocked = blocked};
+static void read_params(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    struct weight_grad g;
+    if (geometry(l, n, &g.s) != TERN_OK || !read_node(l, n, &g))
+        return;
+    value[NV] = g.nv;
+    value[ICT] = g.ict;
+    value[CHUNKS] = (int32_t)g.chunks;
+}
+
+/* Of three vectors in the last panel the kernel could read only one or all. */
+static const int16_t to_2[] = {1, 2, 0}, powers[] = {1, 2, 4, 8, 16, 0};
+static const tern__space space = {
+    .n = 3,
+    .param = {[NV] = {"nv", "vectors of output channels of a register tile", to_2},
+              [ICT] = {"ict", "input channels of a tile", powers},
+              [CHUNKS] = {"chunks", "parts of the images, each with sums of its own", tern__to_64}},
+    .read = read_params,
+};
+static const char *const sources[] = {"conv_grad_weight_cpu.cl", "conv_grad_weight_combine_cpu.cl", "pack_blocked.cl", NULL};
+
+const tern__impl tern__impl_conv_grad_weight_cpu = {.name = "cpu_tile", .accept = accept, .lower = lower, .blocked = blocked,
+                                                   .space = &space, .sources = sources};

@@ -5,6 +5,8 @@
 #include "ops/impl_cpu.h"
 #include "program/probe.h"
 
+enum { TP, NV }; /* what can be tuned */
+
 enum {
     MAX_PATCH = 1 << 18, /* bytes of a work-item's copy of the input at a border */
     PACK_CHUNK = 2048,   /* pixels that one item packs */
@@ -39,7 +41,7 @@ static double cost(const struct direct *d, int64_t tp, int nv)
     return (double)tern__div_up(d->ow, tp) * (double)tern__div_up(tern__div_up(d->o, d->width), nv) * (work + 2);
 }
 
-static void choose_tile(struct direct *d)
+static void choose_tile(const tern__lower *l, struct direct *d)
 {
     static const int vectors[] = {2, 4, 1, 3};
     double best = 0;
@@ -54,6 +56,8 @@ static void choose_tile(struct direct *d)
             d->nv = vectors[i];
         }
     }
+    d->nv = (int)tern__lower_param(l, NV, d->nv, 1, 4);
+    d->tp = (int)tern__lower_param(l, TP, d->tp, 1, TERN_MIN(TERN_MIN((int64_t)(tern__cpu_accumulators(d->width) / d->nv), 14), d->ow));
 }
 
 static void read_common(const tern__lower *l, const tern__node *n, struct direct *d)
@@ -62,7 +66,7 @@ static void read_common(const tern__lower *l, const tern__node *n, struct direct
     d->is_signed = tern__lower_type(l, d->x)->dtype == TERN_I8;
     d->width = tern__cpu_width(tern__lower_device(l));
     d->store = tern__cpu_store_width(l, d->y);
-    choose_tile(d);
+    choose_tile(l, d);
 }
 
 static void read_conv(const tern__lower *l, const tern__node *n, const tern__spatial *s, struct direct *d)
@@ -361,7 +365,36 @@ static tern_status lower_matmul_plain(tern__lower *l, const tern__node *n)
     return lower_matmul(l, n, false);
 }
 
-const tern__impl tern__impl_conv_dot8_cpu = {.name = "cpu_dot", .accept = accept_conv_dot, .lower = lower_conv_dot, .blocked = tern__conv_cpu_blocked};
-const tern__impl tern__impl_conv_int8_cpu = {.name = "cpu_tile", .accept = accept_conv_plain, .lower = lower_conv_plain, .blocked = tern__conv_cpu_blocked};
-const tern__impl tern__impl_matmul_dot8_cpu = {.name = "cpu_dot", .accept = accept_matmul_dot, .lower = lower_matmul_dot};
-const tern__impl tern__impl_matmul_int8_cpu = {.name = "cpu_tile", .accept = accept_matmul_plain, .lower = lower_matmul_plain};
+/* --- What can be tuned --- */
+
+static void read_params_conv(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    tern__spatial s;
+    struct direct d;
+    if (geometry(l, n, &s) != TERN_OK)
+        return;
+    read_conv(l, n, &s, &d);
+    value[TP] = d.tp;
+    value[NV] = d.nv;
+}
+
+static void read_params_matmul(const tern__lower *l, const tern__node *n, int32_t *value)
+{
+    struct direct d;
+    read_matmul(l, n, &d);
+    value[TP] = d.tp;
+    value[NV] = d.nv;
+}
+
+#define PARAMS .n = 2, .param = {[TP] = {"tp", "pixels of a register tile", tern__to_14}, [NV] = {"nv", "vectors of output channels of a tile", tern__to_4}}
+static const tern__space conv_space = {PARAMS, .read = read_params_conv}, matmul_space = {PARAMS, .read = read_params_matmul};
+static const char *const sources[] = {"conv_int8_cpu.cl", "pack_int8_weight.cl", "pack_int8_image.cl", NULL};
+
+const tern__impl tern__impl_conv_dot8_cpu = {.name = "cpu_dot", .accept = accept_conv_dot, .lower = lower_conv_dot, .blocked = tern__conv_cpu_blocked,
+                                             .space = &conv_space, .sources = sources};
+const tern__impl tern__impl_conv_int8_cpu = {.name = "cpu_tile", .accept = accept_conv_plain, .lower = lower_conv_plain, .blocked = tern__conv_cpu_blocked,
+                                             .space = &conv_space, .sources = sources};
+const tern__impl tern__impl_matmul_dot8_cpu = {.name = "cpu_dot", .accept = accept_matmul_dot, .lower = lower_matmul_dot, .space = &matmul_space,
+                                               .sources = sources};
+const tern__impl tern__impl_matmul_int8_cpu = {.name = "cpu_tile", .accept = accept_matmul_plain, .lower = lower_matmul_plain, .space = &matmul_space,
+                                               .sources = sources};

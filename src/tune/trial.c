@@ -15,7 +15,7 @@
 enum {
     REFERENCE_MACS = 1 << 25, /* multiply-adds that the scalar reference makes in about a second */
     MIN_ROUNDS = 4, MAX_ROUNDS = 16,
-    MAX_IN = 4,
+    MAX_IN = 5, MAX_OUT = 2,
 };
 #define CLEARLY_SLOWER 1.5    /* after MIN_ROUNDS: more turns would not change that */
 #define FAR_SLOWER 4.0        /* after one */
@@ -42,7 +42,7 @@ static tern_status make_array(const tern__type *type, uint64_t seed, tern__array
     if (!out->data)
         return tern__fail(TERN_E_NOMEM, "tune: an operand of %zu bytes", tern__type_bytes(type));
     for (int64_t i = 0; i < tern__elems(&type->shape); i++)
-        tern__array_set(out, i, (double)tern__philox_uniform(seed, 13, (uint64_t)i) * 2 - 1);
+        tern__array_set(out, i, tern__problem_number(type->dtype, tern__philox_uniform(seed, 13, (uint64_t)i)));
     return TERN_OK;
 }
 
@@ -63,20 +63,50 @@ static tern_status make_operands(tern_trial *t)
 
 /* --- The reference of a part --- */
 
-/* Along which axis an op's second operand can be cut so that its result is cut likewise, and which of the result's that is. */
-static bool cut_axes(const tern__node *n, const tern_shape *second, const tern_shape *result, int *axis, int *result_axis)
+/* Along which axes an op's operands can be cut so that its result is cut likewise; -1: that one stays whole. */
+typedef struct cut {
+    int axis[MAX_IN], result_axis;
+    bool first_only; /* what lies further on means something else when it comes first */
+} cut;
+
+/* Zero points that go with output channels are cut with them. */
+static void cut_zero_points(const tern_graph *g, const tern__node *n, cut *c)
 {
-    if (!strcmp(n->op->name, "matmul")) {
-        *axis = second->rank - (tern__attr_int(n, 1) ? 2 : 1);
-        *result_axis = result->rank - 1;
-        return second->rank >= 2 && result->rank >= 1 && second->dim[*axis] == result->dim[*result_axis];
+    const tern_shape *zero = n->n_in == 4 && strstr(n->op->name, "_integer") ? tern__shape_of(g, n->in[3]) : NULL;
+    if (zero && tern__elems(zero) > 1)
+        c->axis[3] = 0;
+}
+
+/* Queries are independent of each other; a causal mask counts them from the first. */
+static bool cut_queries(const tern_graph *g, const tern__node *n, cut *c)
+{
+    c->axis[0] = 2;
+    c->result_axis = tern__shape_of(g, n->out[0])->rank == 3 ? 1 : 2;
+    c->first_only = tern__attr_int(n, 3) != 0;
+    const tern_shape *mask = n->in[3] != TERN_NONE ? tern__shape_of(g, n->in[3]) : NULL;
+    if (mask && mask->rank >= 2 && mask->dim[mask->rank - 2] > 1)
+        c->axis[3] = mask->rank - 2;
+    return true;
+}
+
+static bool find_cut(const tern_graph *g, const tern__node *n, cut *c)
+{
+    const tern_shape *second = tern__shape_of(g, n->in[1]), *result = tern__shape_of(g, n->out[0]);
+    *c = (cut){.axis = {-1, -1, -1, -1, -1}};
+    if (!strcmp(n->op->name, "attention"))
+        return cut_queries(g, n, c);
+    cut_zero_points(g, n, c);
+    if (!strncmp(n->op->name, "matmul", 6)) {
+        c->axis[1] = second->rank - (tern__attr_int(n, 1) ? 2 : 1);
+        c->result_axis = result->rank - 1;
+        return second->rank >= 2 && result->rank >= 1 && second->dim[c->axis[1]] == result->dim[c->result_axis];
     }
     const bool weight = !strcmp(n->op->name, "conv_grad_weight");
     if (strncmp(n->op->name, "conv", 4) != 0 || tern__attr_int(n, 3) != 1)
         return false;
-    *axis = !strcmp(n->op->name, "conv") ? 0 : 1;
-    *result_axis = weight ? 0 : 1;
-    return second->dim[*axis] == result->dim[*result_axis];
+    c->axis[1] = !strcmp(n->op->name, "conv") || !strcmp(n->op->name, "conv_integer") ? 0 : 1;
+    c->result_axis = weight ? 0 : 1;
+    return second->dim[c->axis[1]] == result->dim[c->result_axis];
 }
 
 /* Elements of a whole array at part's coordinates moved by first along an axis. */
@@ -100,22 +130,30 @@ static tern__array operand(const tern_trial *t, tern_value v)
     return (tern__array){.type = *tern__type_of(t->graph, v), .data = (void *)(uintptr_t)tern__const_data(t->graph, v)};
 }
 
-/* The op alone on its operands, the second of which is cut; *out is for the caller to free. */
-static tern_status reference(const tern__node *n, const tern__array *first, const tern__array *second, tern__array *out)
+/* The op alone on its operands, cut or not; *out is for the caller to free. */
+static tern_status reference(const tern__node *n, const tern__array *operands, tern__array *out)
 {
+    static const char *const names[MAX_IN] = {"a", "b", "c", "d", "e"};
     tern_graph *g = NULL;
-    tern_value y = TERN_NONE, in[MAX_IN] = {TERN_NONE, TERN_NONE, TERN_NONE, TERN_NONE};
+    tern_value y[MAX_OUT] = {TERN_NONE, TERN_NONE}, in[MAX_IN] = {TERN_NONE, TERN_NONE, TERN_NONE, TERN_NONE, TERN_NONE};
+    tern__array outs[MAX_OUT] = {{.data = NULL}, {.data = NULL}};
     TERN_TRY(tern_graph_create(&g));
-    in[0] = tern_graph_input(g, "a", first->type.dtype, &first->type.shape, 0);
-    in[1] = tern_graph_input(g, "b", second->type.dtype, &second->type.shape, 0);
-    tern__graph_add_like(g, n, in, &y);
+    for (int i = 0; i < n->n_in; i++)
+        if (operands[i].data)
+            in[i] = tern_graph_input(g, names[i], operands[i].type.dtype, &operands[i].type.shape, 0);
+    tern__graph_add_like(g, n, in, y);
     tern_status st = tern_graph_check(g);
-    if (st == TERN_OK) {
-        *out = (tern__array){.type = *tern__type_of(g, y), .data = tern__alloc(tern__type_bytes(tern__type_of(g, y)))};
-        st = out->data ? tern__op_run_ref(tern__producer(g, y), (const tern__array[]){*first, *second, {.data = NULL}, {.data = NULL}}, out)
-                       : tern__fail(TERN_E_NOMEM, "tune: a reference of %zu bytes", tern__type_bytes(&out->type));
+    for (int i = 0; i < n->n_out && st == TERN_OK; i++) {
+        outs[i] = (tern__array){.type = *tern__type_of(g, y[i]), .data = tern__alloc(tern__type_bytes(tern__type_of(g, y[i])))};
+        if (!outs[i].data)
+            st = tern__fail(TERN_E_NOMEM, "tune: a reference of %zu bytes", tern__type_bytes(&outs[i].type));
     }
+    if (st == TERN_OK)
+        st = tern__op_run_ref(tern__producer(g, y[0]), operands, outs);
     tern_graph_destroy(g);
+    for (int i = 1; i < n->n_out; i++)
+        tern__free(outs[i].data);
+    *out = outs[0];
     return st;
 }
 
@@ -142,29 +180,49 @@ static double follow(const tern_trial *t, double x, int64_t at)
     return residual || strstr(t->problem, " +pointwise") ? fmax(x, 0) : x;
 }
 
-/* Channels [first, first + n) of t->want against the reference. */
-static tern_status check_part(const tern_trial *t, const tern__node *node, int axis, int result_axis, int64_t first, int64_t n)
+/* Operand i, n long from first on along the axis in c. *copied: for the caller to free. */
+static tern_status cut_operand(const tern_trial *t, const tern__node *node, const cut *c, int i, int64_t first, int64_t n, tern__array *out, bool *copied)
 {
-    const tern__array a = operand(t, node->in[0]), b = operand(t, node->in[1]);
+    *copied = false;
+    *out = node->in[i] == TERN_NONE ? (tern__array){.data = NULL} : operand(t, node->in[i]);
+    if (!out->data || !c || c->axis[i] < 0)
+        return TERN_OK;
+    tern__array part = {.type = out->type};
+    part.type.shape.dim[c->axis[i]] = n;
+    part.data = tern__alloc(tern__type_bytes(&part.type));
+    if (!part.data)
+        return tern__fail(TERN_E_NOMEM, "tune: part of an operand, %zu bytes", tern__type_bytes(&part.type));
+    copy_part(out, &part, c->axis[i], first);
+    *out = part;
+    *copied = true;
+    return TERN_OK;
+}
+
+/* t->want, n long from first on along the axis of the result in c, against the reference; c NULL: all of it. */
+static tern_status check_part(const tern_trial *t, const tern__node *node, const cut *c, int64_t first, int64_t n)
+{
     const tern__array want = {.type = *tern__type_of(t->graph, t->graph->outputs[0].value), .data = tern_tensor_data(t->want)};
-    tern__array cut = {.type = b.type}, ref = {.data = NULL};
+    tern__array operands[MAX_IN] = {{.data = NULL}}, ref = {.data = NULL};
+    bool copied[MAX_IN] = {false};
     int64_t coord[TERN_MAX_RANK] = {0}, i = 0;
-    cut.type.shape.dim[axis] = n;
-    cut.data = tern__alloc(tern__type_bytes(&cut.type));
-    if (!cut.data)
-        return tern__fail(TERN_E_NOMEM, "tune: part of an operand, %zu bytes", tern__type_bytes(&cut.type));
-    copy_part(&b, &cut, axis, first);
-    tern_status st = reference(node, &a, &cut, &ref);
+    tern_status st = TERN_OK;
+    for (int k = 0; k < node->n_in && st == TERN_OK; k++)
+        st = cut_operand(t, node, c, k, first, n, &operands[k], &copied[k]);
+    if (st == TERN_OK)
+        st = reference(node, operands, &ref);
     while (st == TERN_OK && i < tern__elems(&ref.type.shape)) {
-        coord[result_axis] += first;
+        const int axis = c ? c->result_axis : 0;
+        coord[axis] += first;
         const int64_t at = tern__linear(&want.type.shape, coord);
-        coord[result_axis] -= first;
+        coord[axis] -= first;
         const double x = follow(t, tern__array_get(&ref, i++), at), got = tern__array_get(&want, at);
         if (!(fabs(x - got) <= tolerance(t, want.type.dtype, x)))
             st = differs(t, at, got, x);
         (void)tern__next_index(&ref.type.shape, coord);
     }
-    tern__free(cut.data);
+    for (int k = 0; k < MAX_IN; k++)
+        if (copied[k])
+            tern__free(operands[k].data);
     tern__free(ref.data);
     return st;
 }
@@ -173,16 +231,19 @@ static tern_status check_part(const tern_trial *t, const tern__node *node, int a
 static tern_status check_usual(tern_trial *t)
 {
     const tern__node *n = t->graph->nodes[0];
-    const tern_shape *second = tern__shape_of(t->graph, n->in[1]), *result = tern__shape_of(t->graph, n->out[0]);
-    const tern__type types[MAX_IN] = {*tern__type_of(t->graph, n->in[0]), *tern__type_of(t->graph, n->in[1])};
+    const tern_shape *result = tern__shape_of(t->graph, n->out[0]);
+    tern__type types[MAX_IN] = {{.dtype = TERN_DTYPE_COUNT}};
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] != TERN_NONE)
+            types[i] = *tern__type_of(t->graph, n->in[i]);
     const double macs = n->op->flops ? (double)n->op->flops(n, types, tern__type_of(t->graph, n->out[0])) / 2 : 0;
-    int axis = 0, result_axis = 0;
+    cut c;
     t->terms = macs / (double)TERN_MAX(tern__elems(result), (int64_t)1);
-    if (macs <= REFERENCE_MACS || !cut_axes(n, second, result, &axis, &result_axis))
-        return check_part(t, n, 0, 0, 0, second->dim[0]);
-    const int64_t all = second->dim[axis], some = TERN_MAX((int64_t)(REFERENCE_MACS / macs * (double)all / 2), (int64_t)1);
-    TERN_TRY(check_part(t, n, axis, result_axis, 0, TERN_MIN(some, all)));
-    return check_part(t, n, axis, result_axis, TERN_MAX(all - some, (int64_t)0), TERN_MIN(some, all));
+    if (macs <= REFERENCE_MACS || !find_cut(t->graph, n, &c))
+        return check_part(t, n, NULL, 0, 0);
+    const int64_t all = result->dim[c.result_axis], some = TERN_MAX((int64_t)(REFERENCE_MACS / macs * (double)all / 2), (int64_t)1);
+    TERN_TRY(check_part(t, n, &c, 0, TERN_MIN(some, all)));
+    return c.first_only ? TERN_OK : check_part(t, n, &c, TERN_MAX(all - some, (int64_t)0), TERN_MIN(some, all));
 }
 
 static tern_status compare(const tern_trial *t)
