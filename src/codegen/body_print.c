@@ -1,4 +1,5 @@
 /* Printing bodies as OpenCL C, scalar or in vectors. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -132,6 +133,23 @@ static void print_number(tern__str *out, tern_dtype t, double x)
     }
 }
 
+/* A constant, which may become a parameter where kernels differ in its value alone. */
+static void print_constant(tern__str *out, tern_dtype t, double x)
+{
+    const float f = (float)x;
+    uint32_t bits;
+    if (t == TERN_I32) {
+        tern__str_addf(out, "(int)(" TERN__MARK_INT "%lld" TERN__MARK_END ")", (long long)saturate(t, x));
+        return;
+    }
+    if (in_register(t) != TERN_F32 || tern__dtype_is(t, TERN__T_INT) || !isfinite(f)) {
+        print_number(out, t, x);
+        return;
+    }
+    memcpy(&bits, &f, sizeof bits);
+    tern__str_addf(out, TERN__MARK_FLOAT "%" PRIu32 TERN__MARK_END, bits);
+}
+
 void tern__body_operand(const tern__body *b, tern__str *out, int reg, int width)
 {
     const tern__ins *i = &b->ins[reg];
@@ -142,7 +160,7 @@ void tern__body_operand(const tern__body *b, tern__str *out, int reg, int width)
         tern__str_add(out, i->dtype == TERN_BOOL ? ")(-(" : ")(");
     }
     if (i->op == TERN__INS_CONST)
-        print_number(out, i->dtype, i->x);
+        print_constant(out, i->dtype, i->x);
     else if (i->op == TERN__INS_PRESET)
         tern__str_add(out, i->text);
     else
@@ -348,7 +366,7 @@ static bool print_quantised(const tern__body *b, tern__str *out, const tern__ins
         return false;
     tern__str_addf(out, "quantised_%s_%d(", tern_dtype_name(s->dtype), width);
     tern__body_operand(b, out, x, width);
-    tern__str_addf(out, ", %d)", z);
+    tern__str_addf(out, ", " TERN__MARK_INT "%d" TERN__MARK_END ")", z);
     return true;
 }
 

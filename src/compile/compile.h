@@ -43,7 +43,7 @@ struct tern__kern {
     char name[80];
     struct tern__kern *shared_with; /* the kernel whose text is launched instead, NULL: its own */
     int *offset_of;              /* per number in the text that may differ: the parameter that holds it, -1: written out; NULL: all are */
-    uint32_t offsets[16];        /* what this launch gives for those parameters */
+    uint32_t offsets[24];        /* what this launch gives for those parameters */
     int n_offsets;
     bool unchained;              /* cannot be a step of a chain */
     struct tern__chain *chain;   /* the chain whose step it is, NULL: a launch of its own */

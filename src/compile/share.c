@@ -1,7 +1,8 @@
 /* Kernels that are the same but for where they read become one, launched many times: the steps of an unrolled loop, repeated blocks, layers of
  * different sizes.
  *
- * Codegen writes what may differ as marks: a name's place, the numbers of an address, a template's sizes, the end of a parameter list. Kernels whose text
+ * Codegen writes what may differ as marks: a name's place, the numbers of an address, a template's sizes, numbers that are computed with, the end of a
+ * parameter list. Kernels whose text
  * between the marks is equal form a class. The first stands for all; numbers that differ within the class become its last parameters. */
 #include "compile/share.h"
 
@@ -24,9 +25,12 @@ typedef struct class {
 
 /* --- Marks --- */
 
+#define PLACES TERN__MARK_ADDED TERN__MARK_ALONE TERN__MARK_SIZE
+#define NUMBERS TERN__MARK_FLOAT TERN__MARK_INT
+
 static bool is_constant_mark(char ch)
 {
-    return ch == TERN__MARK_ADDED[0] || ch == TERN__MARK_ALONE[0] || ch == TERN__MARK_SIZE[0];
+    return ch && strchr(PLACES NUMBERS, ch);
 }
 
 /* Reads the number behind a mark at *s, which ends with a mark of its own, and steps past it. */
@@ -41,12 +45,12 @@ static int64_t read_constant(const char **s)
     return negative ? -x : x;
 }
 
-/* Appends text with the numbers left out and, if constants is given, collects them there, and in sizes which of them are some. n of either are there
- * already; gives how many there are then. */
-static int skeleton(const char *s, tern__str *out, int64_t *constants, bool *sizes, int n)
+/* Appends text with the numbers left out and, if constants is given, collects them there, and in kinds their marks. n of either are there already; gives
+ * how many there are then. */
+static int skeleton(const char *s, tern__str *out, int64_t *constants, char *kinds, int n)
 {
     for (const char *plain = s;;) {
-        const size_t run = strcspn(plain, TERN__MARK_ADDED TERN__MARK_ALONE TERN__MARK_SIZE);
+        const size_t run = strcspn(plain, PLACES NUMBERS);
         if (out)
             tern__str_addn(out, plain, run);
         plain += run;
@@ -54,8 +58,8 @@ static int skeleton(const char *s, tern__str *out, int64_t *constants, bool *siz
             return n;
         if (out)
             tern__str_addn(out, plain, 1);
-        if (sizes)
-            sizes[n] = *plain == TERN__MARK_SIZE[0];
+        if (kinds)
+            kinds[n] = *plain;
         const int64_t x = read_constant(&plain);
         if (constants)
             constants[n] = x;
@@ -84,10 +88,24 @@ static tern_status describe(const tern__kern *k, const tern_graph *g, tern__str 
     return *constants && !text->failed && !k->hooks.failed && !k->code.failed ? TERN_OK : tern__fail(TERN_E_NOMEM, "compile: a kernel's description");
 }
 
+/* A number that is computed with: in its parameter, a uint, are its bits. */
+static void render_number(char mark, int64_t x, int offset, tern__str *out)
+{
+    const uint32_t bits = (uint32_t)x;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    if (offset >= 0)
+        tern__str_addf(out, mark == TERN__MARK_FLOAT[0] ? "as_float(ho%d)" : "as_int(ho%d)", offset);
+    else if (mark == TERN__MARK_FLOAT[0])
+        tern__str_add_f32(out, (double)f);
+    else
+        tern__str_addf(out, "%lld", (long long)x);
+}
+
 void tern__kern_render(const tern__kern *k, const char *s, bool item, int *mark, tern__str *out)
 {
     for (;;) {
-        const size_t run = strcspn(s, TERN__MARK_ADDED TERN__MARK_ALONE TERN__MARK_SIZE TERN__MARK_NAME TERN__MARK_PARAMS);
+        const size_t run = strcspn(s, PLACES NUMBERS TERN__MARK_NAME TERN__MARK_PARAMS);
         tern__str_addn(out, s, run);
         s += run;
         if (!*s)
@@ -106,7 +124,9 @@ void tern__kern_render(const tern__kern *k, const char *s, bool item, int *mark,
         const int64_t x = read_constant(&s);
         const int offset = k->offset_of ? k->offset_of[*mark] : -1;
         ++*mark;
-        if (offset >= 0)
+        if (strchr(NUMBERS, ch))
+            render_number(ch, x, offset, out);
+        else if (offset >= 0)
             tern__str_addf(out, "%sho%d", ch == TERN__MARK_ADDED[0] ? " + " : "", offset);
         else if (ch != TERN__MARK_ADDED[0])
             tern__str_addf(out, "%uu", (unsigned)x);
@@ -226,14 +246,14 @@ static tern_status share_all(const classes *l, const int *members, int n_members
     return TERN_OK;
 }
 
-/* Puts the members with the first one's sizes in front and gives their number. */
-static int same_sizes(const classes *l, int *members, int n_members, int n_constants, const bool *sizes)
+/* Puts the members whose numbers with these marks are the first one's in front and gives how many they are. */
+static int same_numbers(const classes *l, int *members, int n_members, int n_constants, const char *kinds, const char *marks)
 {
     int n = 1;
     for (int i = 1; i < n_members; i++) {
         bool same = true;
         for (int m = 0; m < n_constants && same; m++)
-            same = !sizes[m] || l->constants[members[i]][m] == l->constants[members[0]][m];
+            same = !strchr(marks, kinds[m]) || l->constants[members[i]][m] == l->constants[members[0]][m];
         if (!same)
             continue;
         const int swap = members[n];
@@ -243,26 +263,30 @@ static int same_sizes(const classes *l, int *members, int n_members, int n_const
     return n;
 }
 
-/* The whole class becomes one kernel, or if too much differs, those of its members that have the same sizes. */
-static tern_status share_class(const classes *l, const class *c, int *members, int n_members)
+/* The members become one kernel, or if too much differs, those that compute with the same numbers, or of these, those of the same sizes. */
+static tern_status share_most(const classes *l, int n_constants, const char *kinds, int *members, int n_members, int level)
 {
-    bool shared, *sizes;
-    TERN_TRY(share_all(l, members, n_members, c->n_constants, &shared));
-    if (shared)
-        return TERN_OK;
-    sizes = tern__alloc_array((size_t)c->n_constants + 1, sizeof *sizes);
-    if (!sizes)
-        return tern__fail(TERN_E_NOMEM, "compile: %d addresses", c->n_constants);
-    skeleton(body_of(c->first), NULL, NULL, sizes, skeleton(tern__str_text(&c->first->defines), NULL, NULL, sizes, 0));
-    tern_status st = TERN_OK;
-    while (n_members > 1 && st == TERN_OK) {
-        const int n = same_sizes(l, members, n_members, c->n_constants, sizes);
+    static const char *const marks[] = {NUMBERS, TERN__MARK_SIZE};
+    bool shared;
+    TERN_TRY(share_all(l, members, n_members, n_constants, &shared));
+    while (!shared && level < TERN_COUNT(marks) && n_members > 1) {
+        const int n = same_numbers(l, members, n_members, n_constants, kinds, marks[level]);
         if (n > 1)
-            st = share_all(l, members, n, c->n_constants, &shared);
+            TERN_TRY(share_most(l, n_constants, kinds, members, n, level + 1));
         members += n;
         n_members -= n;
     }
-    tern__free(sizes);
+    return TERN_OK;
+}
+
+static tern_status share_class(const classes *l, const class *c, int *members, int n_members)
+{
+    char *kinds = tern__alloc_array((size_t)c->n_constants + 1, sizeof *kinds);
+    if (!kinds)
+        return tern__fail(TERN_E_NOMEM, "compile: %d addresses", c->n_constants);
+    skeleton(body_of(c->first), NULL, NULL, kinds, skeleton(tern__str_text(&c->first->defines), NULL, NULL, kinds, 0));
+    tern_status st = share_most(l, c->n_constants, kinds, members, n_members, 0);
+    tern__free(kinds);
     return st;
 }
 

@@ -1,4 +1,4 @@
-/* One kernel for launches that differ only in where they read and write, and in sizes. */
+/* One kernel for launches that differ only in where they read and write, in sizes, and in numbers that they compute with. */
 #ifndef TERN_COMPILE_SHARE_H
 #define TERN_COMPILE_SHARE_H
 
