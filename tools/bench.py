@@ -308,7 +308,7 @@ def main():
     os.environ.update(OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, POCL_MAX_PTHREAD_COUNT=threads)
     programs = args.build / "tools/benchmarks"
     sides = {"tern": Side("Tern", [str(programs / "bench_tern")]), "openblas": Side("OpenBLAS", [str(programs / "bench_openblas")]),
-             "clblast": Side("CLBlast through Tern", [str(programs / "bench_tern")]),
+             "clblast": Side("CLBlast through Tern", [str(programs / "bench_tern")], ["--clblast"]),
              "onednn": Side("oneDNN", [str(programs / "bench_onednn")]), "onednn_winograd": Side("oneDNN, Winograd", [str(programs / "bench_onednn")]),
              "pytorch": Side("PyTorch", [sys.executable, str(HERE / "benchmarks/torch_train.py")]),
              "tern_models": Side("Tern", [str(programs / "bench_models")]), "onnxruntime": onnxruntime_side(args.build)}

@@ -211,7 +211,7 @@ int main(int argc, char **argv)
     const char *mode = argc > 1 ? argv[1] : "";
     (void)!setenv("POCL_AFFINITY", "1", 0); /* as the tern command does: one core for each worker */
     double start = bench_now();
-    check(tern_device_open(NULL, &b.device));
+    check(tern_device_open(strcmp(mode, "--clblast") ? NULL : &(tern_device_params){.family = "simt"}, &b.device)); /* the family that has CLBlast */
     double opened_s = bench_now() - start;
     int status = 0;
     if (!strcmp(mode, "--version")) {
