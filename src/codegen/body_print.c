@@ -391,7 +391,7 @@ static bool print_requantised(const tern__body *b, tern__str *out, const tern__i
         return false;
     tern__str_addf(out, "requantised_%s_%d(", tern_dtype_name(q->dtype), width);
     tern__body_operand(b, out, x, width);
-    tern__str_addf(out, ", %d)", z);
+    tern__str_addf(out, ", " TERN__MARK_INT "%d" TERN__MARK_END ")", z);
     return true;
 }
 
