@@ -4,6 +4,7 @@
 #include "base/status.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 bool tern__dtype_is(tern_dtype t, unsigned kinds)
 {
