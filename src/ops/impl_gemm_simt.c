@@ -84,10 +84,11 @@ static void choose_items(const struct product *p, const tern_device_info *d, str
     }
 }
 
-/* What was chosen by measurement, as far as a group and its local memory go; per_m and per_n are cut after this where memory ends. */
+/* What was chosen by measurement, as far as a group and its local memory go; per_m and per_n are cut after this where memory ends. No GPU has groups of more
+ * than 1024, and drivers for CPUs that allow some keep all their items' registers on a thread's stack, which ends. */
 static void take_params(const tern__lower *l, const tern_device_info *d, struct tiling *t)
 {
-    const int most = (int)TERN_MAX(d->max_work_group, 1u);
+    const int most = (int)TERN_MIN(TERN_MAX(d->max_work_group, 1u), 1024u);
     t->items_m = (int)tern__lower_param(l, ITEMS_M, t->items_m, 1, most);
     t->items_n = (int)tern__lower_param(l, ITEMS_N, t->items_n, 1, TERN_MAX(most / t->items_m, 1));
     t->per_m = (int)tern__lower_param(l, PER_M, t->per_m, 1, 8);
