@@ -47,6 +47,7 @@
 #define SV 16  /* channels of a store: W or, where the result is blocked by less, that */
 #define TAIL 0 /* 1: O is no multiple of SV */
 #define PV 0   /* 4 or 8: results are plain, so that vectors of so many pixels of a channel are stored */
+#define AHEAD 0 /* n: weights are asked for so many channels and taps before they are due */
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -55,6 +56,7 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 }
 #endif
 
+#include "lib/prefetch.clh"
 #define NR (NV * W)
 #define CAT_(x, y) x##y
 #define CAT(x, y) CAT_(x, y)
@@ -94,6 +96,12 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #define RUNS KW
 #define RUN IB
 #endif
+/* After the products: before them, addresses take registers that the tile needs. */
+#if AHEAD
+#define FETCH(p) PREFETCH((p) + AHEAD * NR);
+#else
+#define FETCH(p) ;
+#endif
 /* RUN_LENGTH channels (and taps) for pixels [LO, HI) of the tile. */
 #define CHANNELS(SPACE, FROM, WEIGHTS, RUN_LENGTH, LO, HI)                                                \
     {                                                                                                     \
@@ -109,6 +117,7 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
                 _Pragma("unroll") for (int v = 0; v < NV; v++) acc[p][v] += s * wv[v];                    \
             }                                                                                             \
             xs++;                                                                                         \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) FETCH(ws + v * W)                              \
             ws += NR;                                                                                     \
         }                                                                                                 \
     }
@@ -275,5 +284,6 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef RUNS
 #undef RUN
 #undef CHANNELS
+#undef FETCH
 #undef TAPS
 #undef CLIPPED

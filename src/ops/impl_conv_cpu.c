@@ -7,6 +7,8 @@
 enum {
     MAX_PATCH = 1 << 16, /* floats of a work-item's copy of the input at a border */
     MAX_CLIPS = 4,       /* ways of cutting pixels off a tile that the kernel has code for */
+    MAX_STREAMED = 16,   /* tiles that weights are read for where they come from memory rather than a cache for most of the time */
+    AHEAD = 32,          /* channels and taps that such weights are asked for ahead: what they take comes to some hundred cycles */
     MAX_DIRECT = 1024,   /* products to a result where its way out counts enough (3 % of ResNet-50) for code that takes twice as long to compile */
 };
 
@@ -181,30 +183,6 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
     return true;
 }
 
-static tern_status pack(tern__lower *l, const struct direct *d, int *slot)
-{
-    char key[48];
-    int64_t nr = d->nv * d->width, taps = d->kh * d->kw;
-    snprintf(key, sizeof key, "conv %d %d%s", (int)nr, d->block, d->flip ? " flipped" : "");
-    size_t size = tern__cpu_bytes(tern__div_up(d->o, nr), nr, d->c, taps);
-    tern__kern *k = tern__lower_pack(l, d->w, key, size, "pack_conv_weight.cl", slot);
-    if (*slot < 0)
-        return TERN_E_NOMEM;
-    if (!k)
-        return TERN_OK;
-    tern__kern_size(k, "NR", nr);
-    tern__kern_size(k, "IB", d->block);
-    tern__kern_size(k, "O", d->o);
-    tern__kern_size(k, "C", d->c);
-    tern__kern_size(k, "TAPS", taps);
-    tern__cpu_define(k, "FLIP", d->flip);
-    tern__cpu_define(k, "SRC", 0);
-    tern__kern_value(k, d->w);
-    tern__kern_slot(k, *slot, true);
-    tern__cpu_range(k, tern__div_up(d->o, nr), d->c, 1);
-    return TERN_OK;
-}
-
 /* What the kernel's code depends on beyond the tile. */
 static void define_shape(tern__kern *k, const struct direct *d)
 {
@@ -217,6 +195,7 @@ static void define_shape(tern__kern *k, const struct direct *d)
     tern__cpu_define(k, "SV", d->store);
     tern__cpu_define(k, "TAIL", d->o % d->store != 0);
     tern__cpu_define(k, "PV", d->pixels);
+    tern__cpu_define(k, "AHEAD", d->n * d->oh * tiles <= MAX_STREAMED ? AHEAD : 0);
 }
 
 static void define_sizes(tern__kern *k, const struct direct *d)
@@ -247,7 +226,8 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
     int slot = -1;
     TERN_TRY(geometry(l, n, &s));
     read_node(l, n, backward, &s, &d);
-    TERN_TRY(pack(l, &d, &slot));
+    const tern__conv_weights weights = {.w = d.w, .flip = d.flip, .o = d.o, .c = d.c, .taps = d.kh * d.kw, .nr = (int64_t)d.nv * d.width, .block = d.block};
+    TERN_TRY(tern__cpu_pack_conv(l, &weights, &slot));
     tern__kern *k = tern__lower_kernel(l, "conv_cpu.cl");
     if (!k)
         return TERN_E_NOMEM;
@@ -316,7 +296,7 @@ static void read_params_backward(const tern__lower *l, const tern__node *n, int3
 
 #define PARAMS .n = 2, .param = {[TP] = {"tp", "pixels of a register tile", tern__to_14}, [NV] = {"nv", "vectors of output channels of a tile", tern__to_4}}
 static const tern__space forward = {PARAMS, .read = read_params_forward}, backward = {PARAMS, .read = read_params_backward};
-static const char *const sources[] = {"conv_cpu.cl", "pack_conv_weight.cl", NULL};
+static const char *const sources[] = {"conv_cpu.cl", "pack_conv_weight.cl", "lib/prefetch.clh", NULL};
 
 const tern__impl tern__impl_conv_cpu = {.name = "cpu_tile", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked,
                                         .space = &forward, .sources = sources};

@@ -2,6 +2,7 @@
 #include "ops/impl_cpu.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 const int16_t tern__to_4[] = {1, 2, 3, 4, 0};
 const int16_t tern__to_14[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0};
@@ -101,4 +102,27 @@ size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d)
         if (__builtin_mul_overflow(x, f[i], &x) || x > SIZE_MAX)
             return SIZE_MAX;
     return (size_t)x;
+}
+
+tern_status tern__cpu_pack_conv(tern__lower *l, const tern__conv_weights *w, int *slot)
+{
+    char key[48];
+    const int64_t blocks = tern__div_up(w->o, w->nr);
+    snprintf(key, sizeof key, "conv %d %d%s", (int)w->nr, (int)w->block, w->flip ? " flipped" : "");
+    tern__kern *k = tern__lower_pack(l, w->w, key, tern__cpu_bytes(blocks, w->nr, w->c, w->taps), "pack_conv_weight.cl", slot);
+    if (*slot < 0)
+        return TERN_E_NOMEM;
+    if (!k)
+        return TERN_OK;
+    tern__kern_size(k, "NR", w->nr);
+    tern__kern_size(k, "IB", w->block);
+    tern__kern_size(k, "O", w->o);
+    tern__kern_size(k, "C", w->c);
+    tern__kern_size(k, "TAPS", w->taps);
+    tern__cpu_define(k, "FLIP", w->flip);
+    tern__cpu_define(k, "SRC", 0);
+    tern__kern_value(k, w->w);
+    tern__kern_slot(k, *slot, true);
+    tern__cpu_range(k, blocks, w->c, 1);
+    return TERN_OK;
 }
