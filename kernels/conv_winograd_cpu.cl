@@ -10,7 +10,9 @@
  *   ND-range: (TS/CHUNK rounded up, CB), work-groups of one item.
  * STAGE 2, products and results: per point a matrix product [tiles x C] * [C x NR] in register tiles of TP tiles times NV vectors of
  * output channels, RT register tiles to an item, then the way back and the epilogue. Results of tiles before `own` are another launch's.
- *   u: [OB][A*A][CB*W][NR] f32 from pack_winograd_weight.cl, NR = NV*W.
+ *   SLICE 0: u: [OB][A*A][CB*W][NR] f32 from pack_winograd_weight.cl, NR = NV*W.
+ *   else:    u: [OB][C][9][NR] f32 from pack_conv_weight.cl. An item transforms the weights of SLICE vectors of channels at a time, which takes
+ *            arithmetic, but a quarter of the memory's bytes (M = 4) or 9/16 of them (M = 2).
  *   ND-range: (OB, ROWS/RT rounded up), or the other way round with TILES_FIRST, work-groups of one item.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
@@ -39,6 +41,7 @@
 #define NV 2
 #define RT 2
 #define TILES_FIRST 0
+#define SLICE 0
 #define SV 16  /* channels of a store: W or, where the result is blocked by less, that */
 #define TAIL 0 /* 1: O is no multiple of SV */
 #define SIZE_PARAMS /* C, CB, H, IW, TY, TX, TS, PS, O, OH, OW and TILES_FIRST may be parameters */
@@ -49,41 +52,15 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 }
 #endif
 
-#define A (M + 2)
-#define POINTS (A * A)
 #define CAT_(x, y) x##y
 #define CAT(x, y) CAT_(x, y)
 #define VEC CAT(float, W)
 #define VLOAD CAT(vload, W)
 #define VSTORE CAT(vstore, W)
+#include "lib/winograd.clh"
+#include "lib/prefetch.clh"
 
 #if STAGE == 1
-/* One dimension of Bt d B, for the points 0, PA, -PA, PB, -PB and infinity (M = 4) or 0, 1, -1 and infinity. Points at 3/4 and 3/2 round
- * a third as much as Lavin's 1 and 2, and all their constants are exact. */
-#if M == 4
-#define PA 0.75f
-#define PB 1.5f
-#define FORWARD(e, d)                                                                                     \
-    {                                                                                                     \
-        const VEC ea = d[4] - d[2] * (PB * PB), oa = (d[3] - d[1] * (PB * PB)) * PA;                      \
-        const VEC eb = d[4] - d[2] * (PA * PA), ob = (d[3] - d[1] * (PA * PA)) * PB;                      \
-        e[0] = d[0] * (PA * PA * PB * PB) - d[2] * (PA * PA + PB * PB) + d[4];                            \
-        e[1] = ea + oa;                                                                                   \
-        e[2] = ea - oa;                                                                                   \
-        e[3] = eb + ob;                                                                                   \
-        e[4] = eb - ob;                                                                                   \
-        e[5] = d[1] * (PA * PA * PB * PB) - d[3] * (PA * PA + PB * PB) + d[5];                            \
-    }
-#else
-#define FORWARD(e, d)                                                                                     \
-    {                                                                                                     \
-        e[0] = d[0] - d[2];                                                                               \
-        e[1] = d[1] + d[2];                                                                               \
-        e[2] = d[2] - d[1];                                                                               \
-        e[3] = d[1] - d[3];                                                                               \
-    }
-#endif
-
 __kernel void KERNEL(const __global float *restrict x, __global float *restrict v, const int first SIZE_PARAMS)
 {
     const int cb = (int)get_global_id(1);
@@ -154,31 +131,39 @@ __kernel void KERNEL(const __global float *restrict x, __global float *restrict 
         }
     }
 }
-#undef FORWARD
 #endif
 
 #if STAGE == 2
-#if M == 4
-#define PA 0.75f
-#define PB 1.5f
-#define BACK(y, m)                                                                                        \
-    {                                                                                                     \
-        const VEC sa = m[1] + m[2], da = m[1] - m[2], sb = m[3] + m[4], db = m[3] - m[4];                 \
-        y[0] = m[0] + sa + sb;                                                                            \
-        y[1] = da * PA + db * PB;                                                                         \
-        y[2] = sa * (PA * PA) + sb * (PB * PB);                                                           \
-        y[3] = da * (PA * PA * PA) + db * (PB * PB * PB) + m[5];                                          \
-    }
-#else
-#define BACK(y, m)                                                                                        \
-    {                                                                                                     \
-        y[0] = m[0] + m[1] + m[2];                                                                        \
-        y[1] = m[1] - m[2] - m[3];                                                                        \
-    }
-#endif
 #define NR (NV * W)
 #define ROWS ((TS + TP - 1) / TP)
 #define MS (RT * TP * NV + 1) /* vectors from point to point of the products: odd, so that points fall into different sets of the cache */
+/* Weights of the row that is due some hundred cycles later; a slice's are in a cache. */
+#if SLICE
+#define FETCH(p) ;
+#else
+#define FETCH(p) PREFETCH((p) + 32 * NR);
+#endif
+/* Adds the products of a register tile with BLOCKS vectors of channels. */
+#define ADD_CHANNELS(SPACE, WEIGHTS, BLOCKS)                                                              \
+    {                                                                                                     \
+        const SPACE float *ws = WEIGHTS;                                                                  \
+        _Pragma("unroll 1") for (int cb = 0; cb < (BLOCKS); cb++)                                         \
+        {                                                                                                 \
+            _Pragma("unroll 1") for (int i = 0; i < W; i++)                                               \
+            {                                                                                             \
+                VEC wv[NV];                                                                               \
+                _Pragma("unroll") for (int j = 0; j < NV; j++) wv[j] = VLOAD(j, ws);                      \
+                _Pragma("unroll") for (int p = 0; p < TP; p++)                                            \
+                {                                                                                         \
+                    const VEC s = (VEC)(xs[p * W + i]);                                                   \
+                    _Pragma("unroll") for (int j = 0; j < NV; j++) acc[p][j] += s * wv[j];                \
+                }                                                                                         \
+                _Pragma("unroll") for (int j = 0; j < NV; j++) FETCH(ws + j * W)                          \
+                ws += NR;                                                                                 \
+            }                                                                                             \
+            xs += TS * W;                                                                                 \
+        }                                                                                                 \
+    }
 
 __kernel void KERNEL(const __global float *restrict v, const __global float *restrict u, const int first, const int own, HOOK_PARAMS)
 {
@@ -187,40 +172,82 @@ __kernel void KERNEL(const __global float *restrict v, const __global float *res
     const int rows = min(RT, ROWS - row0);
     VEC products[POINTS * MS];
 
+#if SLICE
+#define US (SLICE * W * NV + 1) /* vectors from point to point of a slice's weights, odd again */
+    VEC slice[POINTS * US];
+#pragma unroll 1
+    for (int c0 = 0; c0 < CB; c0 += SLICE) {
+        const int blocks = min(SLICE, CB - c0);
+        const __global float *w = u + ((size_t)ob * CB + c0) * (W * 9 * NR);
+        VEC *us = slice;
+#pragma unroll 1
+        for (int c = 0; c < blocks * W; c++) {
+#pragma unroll 1
+            for (int j = 0; j < NV; j++) {
+                VEC part[A][3], g[3], x[A];
+#pragma unroll
+                for (int q = 0; q < 3; q++) {
+#pragma unroll
+                    for (int p = 0; p < 3; p++)
+                        g[p] = VLOAD((p * 3 + q) * NV + j, w);
+                    G(x, g)
+#pragma unroll
+                    for (int p = 0; p < A; p++)
+                        part[p][q] = x[p];
+                }
+#pragma unroll
+                for (int p = 0; p < A; p++) {
+                    G(x, part[p])
+#pragma unroll
+                    for (int q = 0; q < A; q++)
+                        us[(p * A + q) * US] = x[q];
+                }
+                us++;
+            }
+            w += 9 * NR;
+        }
+#pragma unroll 1
+        for (int point = 0; point < POINTS; point++)
+#pragma unroll 1
+            for (int k = 0; k < rows; k++) {
+                /* The last register tile moves back to stay inside; what its neighbour owns is computed again but not stored. */
+                const __global float *xs = v + (size_t)point * PS + ((size_t)c0 * TS + min((row0 + k) * TP, TS - TP)) * W;
+                VEC *to = products + point * MS + k * (TP * NV);
+                VEC acc[TP][NV];
+                /* The next slice's weights, a part of them before each product. */
+#pragma unroll 1
+                for (int i = point * rows + k; i < blocks * (W * 9 * NV); i += POINTS * rows)
+                    PREFETCH(w + i * W);
+#pragma unroll
+                for (int p = 0; p < TP; p++)
+#pragma unroll
+                    for (int j = 0; j < NV; j++)
+                        acc[p][j] = c0 ? to[p * NV + j] : (VEC)(0.0f);
+                ADD_CHANNELS(__private, (const float *)(slice + point * US), blocks)
+#pragma unroll
+                for (int p = 0; p < TP; p++)
+#pragma unroll
+                    for (int j = 0; j < NV; j++)
+                        to[p * NV + j] = acc[p][j];
+            }
+    }
+#undef US
+#else
     const __global float *w = u + (size_t)ob * ((size_t)POINTS * CB * W * NR);
 #pragma unroll 1
     for (int point = 0; point < POINTS; point++) {
 #pragma unroll 1
         for (int k = 0; k < rows; k++) {
-            /* The last register tile moves back to stay inside; what its neighbour owns is computed again but not stored. */
+            /* As above. */
             const __global float *xs = v + (size_t)point * PS + min((row0 + k) * TP, TS - TP) * W;
-            const __global float *ws = w;
+            VEC *to = products + point * MS + k * (TP * NV);
             VEC acc[TP][NV];
 #pragma unroll
             for (int p = 0; p < TP; p++)
 #pragma unroll
                 for (int j = 0; j < NV; j++)
                     acc[p][j] = (VEC)(0.0f);
-#pragma unroll 1
-            for (int cb = 0; cb < CB; cb++) {
-#pragma unroll 1
-                for (int i = 0; i < W; i++) {
-                    VEC wv[NV];
-#pragma unroll
-                    for (int j = 0; j < NV; j++)
-                        wv[j] = VLOAD(j, ws);
-#pragma unroll
-                    for (int p = 0; p < TP; p++) {
-                        const VEC s = (VEC)(xs[p * W + i]);
-#pragma unroll
-                        for (int j = 0; j < NV; j++)
-                            acc[p][j] += s * wv[j];
-                    }
-                    ws += NR;
-                }
-                xs += TS * W;
-            }
-            VEC *to = products + point * MS + k * (TP * NV);
+            ADD_CHANNELS(__global, w, CB)
 #pragma unroll
             for (int p = 0; p < TP; p++)
 #pragma unroll
@@ -229,6 +256,7 @@ __kernel void KERNEL(const __global float *restrict v, const __global float *res
         }
         w += CB * W * NR;
     }
+#endif
 
 #pragma unroll 1
     for (int i = 0; i < rows * TP; i++) {
@@ -287,18 +315,16 @@ __kernel void KERNEL(const __global float *restrict v, const __global float *res
         }
     }
 }
-#undef BACK
 #undef NR
 #undef ROWS
 #undef MS
+#undef ADD_CHANNELS
+#undef FETCH
 #endif
 
-#undef A
-#undef POINTS
 #undef CAT_
 #undef CAT
 #undef VEC
 #undef VLOAD
 #undef VSTORE
-#undef PA
-#undef PB
+#include "lib/winograd_end.clh"

@@ -1,5 +1,5 @@
 /* Winograd convolution for devices of many light items (Lavin and Gray 2015): the transforms around the product that gemm_simt.cl makes for each point.
- * 3x3 taps at stride 1, in tiles of M x M results made from A x A inputs, A = M + 2; points and constants are conv_winograd_cpu.cl's.
+ * 3x3 taps at stride 1, in tiles of M x M results made from A x A inputs, A = M + 2.
  * Tiles are numbered along rows of an image, row by row, image by image: t = (n*TY + ty)*TX + tx.
  *
  * STAGE 1: v[A*A][CP][TP] = Bt d B of each tile and channel, zero past the last of either. LOAD fetches x by (n, c, y, x). One item a tile and channel.
@@ -29,44 +29,9 @@
 static inline float LOAD(uint n, uint c, uint y, uint i, HOOK_PARAMS) { return x[((n * C + c) * H + y) * IW + i]; }
 #endif
 
-#define A (M + 2)
+#define VEC float
 #define T (N * TY * TX)
-#if M == 4
-#define PA 0.75f
-#define PB 1.5f
-#define FORWARD(e, d)                                                                                     \
-    {                                                                                                     \
-        const float ea = d[4] - d[2] * (PB * PB), oa = (d[3] - d[1] * (PB * PB)) * PA;                    \
-        const float eb = d[4] - d[2] * (PA * PA), ob = (d[3] - d[1] * (PA * PA)) * PB;                    \
-        e[0] = d[0] * (PA * PA * PB * PB) - d[2] * (PA * PA + PB * PB) + d[4];                            \
-        e[1] = ea + oa;                                                                                   \
-        e[2] = ea - oa;                                                                                   \
-        e[3] = eb + ob;                                                                                   \
-        e[4] = eb - ob;                                                                                   \
-        e[5] = d[1] * (PA * PA * PB * PB) - d[3] * (PA * PA + PB * PB) + d[5];                            \
-    }
-#define BACK(y, m)                                                                                        \
-    {                                                                                                     \
-        const float sa = m[1] + m[2], da = m[1] - m[2], sb = m[3] + m[4], db = m[3] - m[4];               \
-        y[0] = m[0] + sa + sb;                                                                            \
-        y[1] = da * PA + db * PB;                                                                         \
-        y[2] = sa * (PA * PA) + sb * (PB * PB);                                                           \
-        y[3] = da * (PA * PA * PA) + db * (PB * PB * PB) + m[5];                                          \
-    }
-#else
-#define FORWARD(e, d)                                                                                     \
-    {                                                                                                     \
-        e[0] = d[0] - d[2];                                                                               \
-        e[1] = d[1] + d[2];                                                                               \
-        e[2] = d[2] - d[1];                                                                               \
-        e[3] = d[1] - d[3];                                                                               \
-    }
-#define BACK(y, m)                                                                                        \
-    {                                                                                                     \
-        y[0] = m[0] + m[1] + m[2];                                                                        \
-        y[1] = m[1] - m[2] - m[3];                                                                        \
-    }
-#endif
+#include "lib/winograd.clh"
 
 #if STAGE == 1
 kernel void KERNEL(global float *restrict v, HOOK_PARAMS)
@@ -127,9 +92,6 @@ kernel void KERNEL(const global float *restrict m, HOOK_PARAMS)
 }
 #endif
 
-#undef A
+#undef VEC
 #undef T
-#undef PA
-#undef PB
-#undef FORWARD
-#undef BACK
+#include "lib/winograd_end.clh"

@@ -24,7 +24,6 @@
 #define SRC_T float
 #define LOAD(i, p) ((p)[i])
 #endif
-#define A (M + 2)
 #define CAT_(x, y) x##y
 #define CAT(x, y) CAT_(x, y)
 #define VEC CAT(float, W)
@@ -33,30 +32,7 @@
 #else
 #define AT(o, c, t) (((size_t)(o) * C + (c)) * 9 + (t))
 #endif
-/* Rows of G: 1, x and x*x over the product of the point's distances to the others; the last is infinity. The points are conv_winograd_cpu.cl's. */
-#if M == 4
-#define PA 0.75f
-#define PB 1.5f
-#define NA (1.0f / (2.0f * PA * PA * (PA * PA - PB * PB)))
-#define NB (1.0f / (2.0f * PB * PB * (PB * PB - PA * PA)))
-#define G(u, g)                                                                                           \
-    {                                                                                                     \
-        u[0] = g[0] * (1.0f / (PA * PA * PB * PB));                                                       \
-        u[1] = g[0] * NA + g[1] * (NA * PA) + g[2] * (NA * PA * PA);                                      \
-        u[2] = g[0] * NA - g[1] * (NA * PA) + g[2] * (NA * PA * PA);                                      \
-        u[3] = g[0] * NB + g[1] * (NB * PB) + g[2] * (NB * PB * PB);                                      \
-        u[4] = g[0] * NB - g[1] * (NB * PB) + g[2] * (NB * PB * PB);                                      \
-        u[5] = g[2];                                                                                      \
-    }
-#else
-#define G(u, g)                                                                                           \
-    {                                                                                                     \
-        u[0] = g[0];                                                                                      \
-        u[1] = (g[0] + g[1] + g[2]) * 0.5f;                                                               \
-        u[2] = (g[0] - g[1] + g[2]) * 0.5f;                                                               \
-        u[3] = g[2];                                                                                      \
-    }
-#endif
+#include "lib/winograd.clh"
 
 __kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict u SIZE_PARAMS)
 {
@@ -94,13 +70,8 @@ __kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict 
 
 #undef SRC_T
 #undef LOAD
-#undef A
 #undef CAT_
 #undef CAT
 #undef VEC
 #undef AT
-#undef PA
-#undef PB
-#undef NA
-#undef NB
-#undef G
+#include "lib/winograd_end.clh"

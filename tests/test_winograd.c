@@ -58,14 +58,15 @@ static double tolerance_of(const struct layer *v, int m)
     return (m == 4 ? 3e-6 : 1e-6) * sqrt(27.0 * (double)(v->backward ? v->o : v->c)) + 1e-6;
 }
 
-/* All layers in one session by tiles of m x m of the kernels of a family, twice: right, and the same bits both times. The largest error beside what is allowed. */
-static double check(const struct layer *v, int n, const char *family, int m)
+/* All layers in one session by tiles of m x m of the kernels of a family, with its numbers (":rt=2") or "", twice: right, and the same bits both times.
+ * The largest error beside what is allowed. */
+static double check(const struct layer *v, int n, const char *family, int m, const char *numbers)
 {
     tern_graph *g = new_graph();
     tern_session *s = NULL;
     tern_tensor *in[32], *out[2][32];
     tern__interp it = {0};
-    char force[64];
+    char force[96];
     double worst = 0;
     for (int i = 0; i < n; i++)
         add_layer(g, &v[i], i);
@@ -73,7 +74,7 @@ static double check(const struct layer *v, int n, const char *family, int m)
     tern__array *arrays = random_inputs(g, 5);
     assert_ok(tern__interp_init(&it, g));
     assert_ok(tern__interp_run(&it, arrays));
-    snprintf(force, sizeof force, "conv=%s_winograd%d,conv_grad_input=%s_winograd%d", family, m, family, m);
+    snprintf(force, sizeof force, "conv=%s_winograd%d%s,conv_grad_input=%s_winograd%d%s", family, m, numbers, family, m, numbers);
     assert_ok(tern_session_create(device, g, &(tern_session_params){.force_impl = force}, &s));
     for (int i = 0; i < n; i++)
         in[i] = tensor_of(&arrays[i]);
@@ -125,7 +126,23 @@ static void layers_agree(void **state)
         for (int i = 0; i < TERN_COUNT(layers); i += step)
             some[n++] = layers[i];
         device->info.native_vector_f32 = width;
-        const double four = check(some, n, "cpu", 4), two = check(some, n, "cpu", 2);
+        const double four = check(some, n, "cpu", 4, ""), two = check(some, n, "cpu", 2, "");
+        print_message("width %u: at most %.2f of what tiles of 4x4 may be off, %.2f of 2x2\n", width, four, two);
+    }
+    device->info.native_vector_f32 = native;
+}
+
+/* Weights that work-items transform a few channels at a time: the last slice shorter than the others, and items that share them. */
+static void weights_are_transformed_on_the_way(void **state)
+{
+    (void)state;
+    static const struct layer slices[] = {{3, 48, 36, 13, 9, 1, 1, 1, 1, true, false}, {1, 36, 48, 7, 5, 0, 2, 1, 0, true, true},
+                                          {1, 80, 16, 3, 3, 1, 1, 1, 1, false, false}};
+    const uint32_t native = device->info.native_vector_f32;
+    for (uint32_t width = 4; width <= 16; width *= 2) {
+        device->info.native_vector_f32 = width;
+        const int n = every > 1 ? 1 : TERN_COUNT(slices);
+        const double four = check(slices, n, "cpu", 4, ":slice=2:rt=1"), two = check(slices, n, "cpu", 2, ":slice=2");
         print_message("width %u: at most %.2f of what tiles of 4x4 may be off, %.2f of 2x2\n", width, four, two);
     }
     device->info.native_vector_f32 = native;
@@ -139,7 +156,7 @@ static void simt_layers_agree(void **state)
     int n = 0;
     for (int i = 0; i < TERN_COUNT(layers); i += every)
         some[n++] = layers[i];
-    const double four = check(some, n, "simt", 4), two = check(some, n, "simt", 2);
+    const double four = check(some, n, "simt", 4, ""), two = check(some, n, "simt", 2, "");
     print_message("simt: at most %.2f of what tiles of 4x4 may be off, %.2f of 2x2\n", four, two);
 }
 
@@ -150,8 +167,8 @@ static void strips_meet(void **state)
     static const struct layer big[] = {{1, 1, 5, 91, 87, 1, 1, 1, 1, true, false}, {1, 16, 2, 90, 90, 1, 1, 1, 1, true, false}};
     const uint64_t cache = device->info.cache_bytes;
     device->info.cache_bytes = 0;
-    check(big, every > 1 ? 1 : 2, "cpu", 4);
-    check(big, every > 1 ? 1 : 2, "cpu", 2);
+    check(big, every > 1 ? 1 : 2, "cpu", 4, "");
+    check(big, every > 1 ? 1 : 2, "cpu", 2, "");
     device->info.cache_bytes = cache;
 }
 
@@ -188,7 +205,7 @@ static void chosen_where_it_pays(void **state)
     struct layer trained = big;
     trained.constant = false;
     assert_chosen(&big, false, "cpu_winograd4");
-    assert_chosen(&many, false, "cpu_winograd2"); /* nine products of ten would wait for four times the weights */
+    assert_chosen(&many, false, "cpu_winograd4"); /* with weights transformed on the way: else nine products of ten would wait for four times as many */
     assert_chosen(&big, true, "cpu_tile");
     assert_chosen(&first, false, "cpu_tile");
     assert_chosen(&tiny, false, "cpu_tile");
@@ -236,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_agree),
+        cmocka_unit_test(weights_are_transformed_on_the_way),
         cmocka_unit_test(simt_layers_agree),
         cmocka_unit_test(strips_meet),
         cmocka_unit_test(chosen_where_it_pays),

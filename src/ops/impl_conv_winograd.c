@@ -9,6 +9,8 @@
 enum {
     MAX_STRIPS = 12,             /* pairs of launches: a kernel's name has a letter for each launch of its group */
     MAX_PRODUCTS = 160 << 10,    /* bytes of a work-item's products: most of them stay in the second cache */
+    MAX_PRODUCTS_SLICED = 320 << 10, /* ... where every item transforms weights, which more products to an item make up for */
+    SLICE_VECTORS = 2,           /* vectors of channels whose weights are transformed at a time: 150 kB of them for 32 output channels */
     MIN_STRIP = 1 << 20,         /* bytes of transformed inputs that any cache may hold */
     MAX_CHUNK = 64,              /* ... and at most */
     GROUPS_PER_UNIT = 4,         /* work-groups for each compute unit, at least, where they can be had */
@@ -17,7 +19,7 @@ enum {
 
 /* Facts of the cost model: cycles of one core beside a fused multiply-add of vectors a cycle, measured with PoCL on an AVX-512 CPU. */
 static const double launch_cycles = 20000;    /* a launch and the wait for its last item */
-static const double bytes_per_cycle = 6;      /* what a core's share of the memory delivers */
+static const double bytes_per_cycle = 6;      /* what a core's share of the memory delivers; half of the time it does so beside products */
 static const double gather_cycles = 3;        /* a number read from plain memory into a vector */
 
 /* One convolution in tiles of m x m: x [n, c, h, w] to y [n, o, oh, ow]. */
@@ -29,9 +31,10 @@ struct winograd {
     int64_t ty, tx, strip, rows; /* tiles of an image, of a pair of launches, register tiles of the latter */
     int n_strips;
     int64_t cb, ob;              /* input channels in vectors, output channels in blocks of nv vectors */
+    int64_t slice;               /* input channels, in vectors, whose weights an item transforms at a time; cb: all are, when the session is made */
 };
 
-enum { TP, NV, RT, STRIPS, CHUNK };
+enum { TP, NV, RT, STRIPS, CHUNK, SLICE };
 
 static int64_t points(const struct winograd *d)
 {
@@ -55,13 +58,25 @@ static double product_cost(const struct winograd *d, int64_t tp, int nv)
     return (double)tern__div_up(d->strip, tp) * (double)tern__div_up(tern__div_up(d->o, d->width), nv) * (work + 2);
 }
 
+/* Do items transform weights? */
+static bool sliced(const struct winograd *d)
+{
+    return d->slice < d->cb;
+}
+
+/* Tiles that leave registers for nv vectors of weights. What a slice takes beyond that makes PoCL's compiler move accumulators about, so they leave one more. */
+static int64_t most_tiles(const struct winograd *d, int nv)
+{
+    const int64_t registers = tern__cpu_accumulators(d->width) - (sliced(d) ? TERN_MAX(nv - 2, 0) : 0);
+    return TERN_MIN(TERN_MIN(registers / nv, 14), d->strip);
+}
+
 static void choose_tile(const tern__lower *l, struct winograd *d)
 {
     static const int vectors[] = {2, 4, 1, 3};
     double best = 0;
     for (int i = 0; i < 4; i++) {
-        int64_t most = TERN_MIN((int64_t)(tern__cpu_accumulators(d->width) / vectors[i]), 14);
-        int64_t tp = tern__div_up(d->strip, tern__div_up(d->strip, most));
+        const int64_t tp = tern__div_up(d->strip, tern__div_up(d->strip, most_tiles(d, vectors[i])));
         double c = product_cost(d, tp, vectors[i]);
         if (best == 0 || c < best) {
             best = c;
@@ -70,7 +85,7 @@ static void choose_tile(const tern__lower *l, struct winograd *d)
         }
     }
     d->nv = (int)tern__lower_param(l, NV, d->nv, 1, 4);
-    d->tp = (int)tern__lower_param(l, TP, d->tp, 1, TERN_MIN(TERN_MIN((int64_t)(tern__cpu_accumulators(d->width) / d->nv), 14), d->strip));
+    d->tp = (int)tern__lower_param(l, TP, d->tp, 1, most_tiles(d, d->nv));
     d->ob = tern__div_up(d->o, (int64_t)d->nv * d->width);
     d->rows = tern__div_up(d->strip, d->tp);
 }
@@ -78,6 +93,30 @@ static void choose_tile(const tern__lower *l, struct winograd *d)
 static size_t cache_share(const tern_device_info *info)
 {
     return (size_t)TERN_MAX(info->cache_bytes / 8, (uint64_t)MIN_STRIP);
+}
+
+static double weights_bytes(const struct winograd *d)
+{
+    return (double)points(d) * (double)(d->cb * tern__div_up(d->o, d->width)) * (double)d->width * d->width * sizeof(float);
+}
+
+/* Cycles of transforming weights on the way, each as often as there are items that share a block of output channels. */
+static double slice_cycles(const struct winograd *d)
+{
+    const double times = d->n_strips * (double)tern__div_up(d->rows, d->rt);
+    return (d->m == 4 ? 140 : 80) * (double)(d->c * d->ob * d->nv) * times;
+}
+
+/* The tile and the number of them to an item, for weights transformed at first or on the way. */
+static void choose_items(const tern__lower *l, struct winograd *d, const tern_device_info *info, int64_t slice)
+{
+    d->slice = slice;
+    choose_tile(l, d);
+    const int64_t wanted = (int64_t)info->compute_units * GROUPS_PER_UNIT;
+    const int64_t fits = (sliced(d) ? MAX_PRODUCTS_SLICED : MAX_PRODUCTS) / (points(d) * d->tp * d->nv * d->width * (int64_t)sizeof(float));
+    d->rt = (int)TERN_MAX(TERN_MIN(fits, d->rows * d->ob / wanted), 1);
+    d->rt = (int)tern__div_up(d->rows, tern__div_up(d->rows, d->rt)); /* items alike */
+    d->rt = (int)tern__lower_param(l, RT, d->rt, 1, TERN_MIN(d->rows, TERN_MAX(4 * fits, 1))); /* a work-item's memory ends somewhere */
 }
 
 static void choose_sizes(const tern__lower *l, struct winograd *d, const tern_device_info *info)
@@ -89,13 +128,14 @@ static void choose_sizes(const tern__lower *l, struct winograd *d, const tern_de
     d->n_strips = (int)tern__lower_param(l, STRIPS, d->n_strips, 1, TERN_MIN((int64_t)MAX_STRIPS, all));
     d->strip = tern__div_up(all, d->n_strips);
     d->n_strips = (int)tern__div_up(all, d->strip);
-    choose_tile(l, d);
-    const int64_t wanted = (int64_t)info->compute_units * GROUPS_PER_UNIT;
-    const int64_t fits = MAX_PRODUCTS / (points(d) * d->tp * d->nv * d->width * (int64_t)sizeof(float));
-    d->rt = (int)TERN_MAX(TERN_MIN(fits, d->rows * d->ob / wanted), 1);
-    d->rt = (int)TERN_MIN(d->rt, d->rows);
-    d->rt = (int)tern__lower_param(l, RT, d->rt, 1, TERN_MIN(d->rows, TERN_MAX(4 * fits, 1))); /* a work-item's memory ends somewhere */
     d->chunk = (int)tern__lower_param(l, CHUNK, TILES_PER_ITEM, 1, MAX_CHUNK);
+    /* Transformed weights are 4 times as many as plain ones (m = 4). Where no cache keeps them, making them may cost less than reading them. */
+    const int64_t slice = d->c % d->width ? d->cb : TERN_MIN(SLICE_VECTORS, d->cb);
+    choose_items(l, d, info, slice);
+    const bool pays = weights_bytes(d) > (double)cache_share(info) && slice_cycles(d) < weights_bytes(d) * (1 - 9 / (double)points(d)) / bytes_per_cycle;
+    const int64_t chosen = d->c % d->width ? d->cb : tern__lower_param(l, SLICE, pays ? slice : d->cb, 1, d->cb);
+    if (chosen != slice)
+        choose_items(l, d, info, chosen);
 }
 
 static void read_node(const tern__lower *l, const tern__node *n, bool backward, int m, const tern__spatial *s, struct winograd *d)
@@ -151,9 +191,13 @@ static double cycles(const struct winograd *d)
     const double vectors = (double)d->n_strips * (double)d->strip * (double)d->cb, results = (double)tiles(d) * (double)tern__div_up(d->o, d->width);
     double gather = d->c % d->width ? gather_cycles * (double)points(d) * d->width : 0;
     double products = product_cost(d, d->tp, d->nv) * d->n_strips * (double)points(d) * (double)(d->cb * d->width);
-    double weights = (double)points(d) * (double)(d->cb * d->width) * (double)(d->ob * d->nv * d->width) * sizeof(float);
+    double weights = weights_bytes(d);
     double to = d->m == 4 ? 220 : 70, back = d->m == 4 ? 260 : 90;
-    return TERN_MAX(products, weights / bytes_per_cycle) + vectors * (to + gather) + results * back + 2 * launch_cycles * d->n_strips;
+    if (sliced(d)) {
+        products += slice_cycles(d);
+        weights *= 9 / (double)points(d);
+    }
+    return products + weights / bytes_per_cycle / 2 + vectors * (to + gather) + results * back + 2 * launch_cycles * d->n_strips;
 }
 
 static double direct_cycles(const tern__lower *l, const tern__node *n, const struct winograd *d)
@@ -184,6 +228,8 @@ static tern_status pack(tern__lower *l, const struct winograd *d, int *slot)
 {
     char key[48];
     int64_t nr = d->nv * d->width;
+    if (sliced(d))
+        return tern__cpu_pack_conv(l, &(tern__conv_weights){.w = d->w, .flip = d->flip, .o = d->o, .c = d->c, .taps = 9, .nr = nr, .block = 1}, slot);
     snprintf(key, sizeof key, "winograd %d %d %d%s", d->m, (int)nr, d->width, d->flip ? " flipped" : "");
     tern__kern *k = tern__lower_pack(l, d->w, key, tern__cpu_bytes(d->ob, points(d), d->cb * d->width, nr), "pack_winograd_weight.cl", slot);
     if (*slot < 0)
@@ -213,7 +259,8 @@ static void define_sizes(tern__kern *k, const struct winograd *d, int stage)
 {
     const struct { const char *name; int64_t x; } both[] = {{"STAGE", stage}, {"M", d->m}, {"W", d->width}};
     const struct { const char *name; int64_t x; } first[] = {{"IB", d->block}, {"PT", d->pt}, {"PL", d->pl}, {"CHUNK", d->chunk}};
-    const struct { const char *name; int64_t x; } second[] = {{"TP", d->tp}, {"NV", d->nv}, {"RT", d->rt}, {"SV", d->store}, {"TAIL", d->o % d->store != 0}};
+    const struct { const char *name; int64_t x; } second[] = {{"TP", d->tp}, {"NV", d->nv}, {"RT", d->rt}, {"SV", d->store},
+        {"TAIL", d->o % d->store != 0}, {"SLICE", sliced(d) ? d->slice : 0}};
     const struct { const char *name; int64_t x; } sizes[] = {{"CB", d->cb}, {"TY", d->ty}, {"TX", d->tx}, {"TS", d->strip}, {"PS", point_stride(d)}};
     const struct { const char *name; int64_t x; } first_sizes[] = {{"C", d->c}, {"H", d->h}, {"IW", d->iw}};
     const struct { const char *name; int64_t x; } second_sizes[] = {{"O", d->o}, {"OH", d->oh}, {"OW", d->ow}};
@@ -249,9 +296,9 @@ static tern_status lower_results(tern__lower *l, const struct winograd *d, int s
     if (!k)
         return TERN_E_NOMEM;
     const int64_t blocks = tern__div_up(d->rows, d->rt);
-    const size_t bytes = tern__cpu_bytes(d->ob, points(d), d->cb * d->width, d->nv * d->width);
     /* Neighbouring items share the weights where those are too many to stay in the cache, else the inputs. */
-    const bool tiles_first = bytes > cache_share(tern__lower_device(l));
+    const double bytes = weights_bytes(d) * (sliced(d) ? 9 / (double)points(d) : 1);
+    const bool tiles_first = bytes > (double)cache_share(tern__lower_device(l));
     define_sizes(k, d, 2);
     tern__kern_size(k, "TILES_FIRST", tiles_first);
     tern__kern_slot(k, slot, false);
@@ -298,16 +345,19 @@ static void read_params(const tern__lower *l, const tern__node *n, bool backward
     value[RT] = d.rt;
     value[STRIPS] = d.n_strips;
     value[CHUNK] = d.chunk;
+    value[SLICE] = (int32_t)d.slice;
 }
 
 static const int16_t strips[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0};
 #define PARAMS                                                                                                                                   \
-    .n = 5, .param = {[TP] = {"tp", "Winograd tiles of a register tile", tern__to_14},                                                           \
+    .n = 6, .param = {[TP] = {"tp", "Winograd tiles of a register tile", tern__to_14},                                                           \
                       [NV] = {"nv", "vectors of output channels of a register tile", tern__to_4},                                                \
                       [RT] = {"rt", "register tiles of a work-item", tern__to_64},                                                               \
                       [STRIPS] = {"strips", "pairs of launches that share the tiles out", strips},                                               \
-                      [CHUNK] = {"chunk", "tiles whose inputs a work-item transforms", tern__to_64}}
-static const char *const sources[] = {"conv_winograd_cpu.cl", "pack_winograd_weight.cl", NULL};
+                      [CHUNK] = {"chunk", "tiles whose inputs a work-item transforms", tern__to_64},                                             \
+                      [SLICE] = {"slice", "vectors of channels whose weights a work-item transforms at a time; all: once, at first", tern__to_64}}
+static const char *const sources[] = {"conv_winograd_cpu.cl",  "pack_winograd_weight.cl", "pack_conv_weight.cl", "lib/winograd.clh",
+                                      "lib/winograd_end.clh", "lib/prefetch.clh",        NULL};
 
 /* Descriptors of both directions for tiles of M x M. */
 #define WINOGRAD(M)                                                                                                                              \
