@@ -48,6 +48,7 @@
 #define TAIL 0 /* 1: O is no multiple of SV */
 #define PV 0   /* 4 or 8: results are plain, so that vectors of so many pixels of a channel are stored */
 #define AHEAD 0 /* n: weights are asked for so many channels and taps before they are due */
+#define INPUT_AHEAD 0 /* n: so is the input, so many blocks of channels before; 1x1 taps */
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -102,6 +103,11 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #else
 #define FETCH(p) ;
 #endif
+#if INPUT_AHEAD
+#define FETCH_INPUT(i) PREFETCH(xs + INPUT_AHEAD * H * IW * IB + (i) * (SW * IB - 1)); /* a pixel with each channel */
+#else
+#define FETCH_INPUT(i)
+#endif
 /* RUN_LENGTH channels (and taps) for pixels [LO, HI) of the tile. */
 #define CHANNELS(SPACE, FROM, WEIGHTS, RUN_LENGTH, LO, HI)                                                \
     {                                                                                                     \
@@ -118,6 +124,7 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
             }                                                                                             \
             xs++;                                                                                         \
             _Pragma("unroll") for (int v = 0; v < NV; v++) FETCH(ws + v * W)                              \
+            FETCH_INPUT(i)                                                                                \
             ws += NR;                                                                                     \
         }                                                                                                 \
     }
@@ -285,5 +292,6 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef RUN
 #undef CHANNELS
 #undef FETCH
+#undef FETCH_INPUT
 #undef TAPS
 #undef CLIPPED

@@ -338,6 +338,21 @@ static void narrower_vectors(void **state)
     device->info.native_vector_f32 = native;
 }
 
+/* 1x1 kernels ask for the next channels of an input that no cache keeps, past its end too. */
+static void inputs_come_from_memory(void **state)
+{
+    (void)state;
+    static const struct window all[] = {{48, 17, 6, 11, 1, 1, 1, 0, 0}, {32, 33, 9, 13, 1, 2, 1, 0, 0}, {64, 16, 2, 3, 1, 1, 1, 2, 1}};
+    const uint32_t native = device->info.native_vector_f32;
+    const uint64_t cache = device->info.cache_bytes;
+    device->info.native_vector_f32 = 16;
+    device->info.cache_bytes = 64;
+    for (int i = 0; i < TERN_COUNT(all); i += every)
+        convolution(&all[i]);
+    device->info.native_vector_f32 = native;
+    device->info.cache_bytes = cache;
+}
+
 /* What these kernels leave is refused in words. */
 static void refusals_have_reasons(void **state)
 {
@@ -357,7 +372,7 @@ int main(void)
         cmocka_unit_test(sizes_straddle_tiles), cmocka_unit_test(long_sums_are_split), cmocka_unit_test(halves_are_packed),
         cmocka_unit_test(batches),              cmocka_unit_test(convolutions),        cmocka_unit_test(other_ranks),
         cmocka_unit_test(depthwise_convolutions),
-        cmocka_unit_test(small_blocks),
+        cmocka_unit_test(small_blocks),         cmocka_unit_test(inputs_come_from_memory),
         cmocka_unit_test(chains_stay_blocked),  cmocka_unit_test(narrower_vectors),    cmocka_unit_test(refusals_have_reasons),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

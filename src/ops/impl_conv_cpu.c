@@ -7,8 +7,9 @@
 enum {
     MAX_PATCH = 1 << 16, /* floats of a work-item's copy of the input at a border */
     MAX_CLIPS = 4,       /* ways of cutting pixels off a tile that the kernel has code for */
-    MAX_STREAMED = 16,   /* tiles that weights are read for where they come from memory rather than a cache for most of the time */
-    AHEAD = 32,          /* channels and taps that such weights are asked for ahead: what they take comes to some hundred cycles */
+    MAX_STREAMED = 16,   /* tiles of an image that weights are read for, where most of the time it is from memory and not from a cache */
+    AHEAD = 32,          /* channels and taps that such weights are asked for ahead: their products take some hundred cycles */
+    INPUT_AHEAD = 2,     /* blocks of channels, the same for an input that no cache keeps */
     MAX_DIRECT = 1024,   /* products to a result where its way out counts enough (3 % of ResNet-50) for code that takes twice as long to compile */
 };
 
@@ -183,8 +184,15 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
     return true;
 }
 
+/* A 1x1 tile reads a few lines of each block of channels, far apart, which is no stream that a processor would follow. */
+static bool comes_from_memory(const tern_device_info *info, const struct direct *d)
+{
+    const double bytes = (double)(d->n * d->c) * (double)(d->h * d->iw) * sizeof(float);
+    return d->kh * d->kw == 1 && d->block == 16 && info->cache_bytes > 0 && bytes > (double)info->cache_bytes / 2;
+}
+
 /* What the kernel's code depends on beyond the tile. */
-static void define_shape(tern__kern *k, const struct direct *d)
+static void define_shape(tern__kern *k, const tern_device_info *info, const struct direct *d)
 {
     const int64_t tiles = tern__div_up(d->ow, d->tp), span = (d->tp - 1) * d->sw + (d->kw - 1) * d->dw + 1;
     const bool left = d->pl > 0, right = (d->ow - d->tp) * d->sw - d->pl + span > d->iw;
@@ -195,10 +203,11 @@ static void define_shape(tern__kern *k, const struct direct *d)
     tern__cpu_define(k, "SV", d->store);
     tern__cpu_define(k, "TAIL", d->o % d->store != 0);
     tern__cpu_define(k, "PV", d->pixels);
-    tern__cpu_define(k, "AHEAD", d->n * d->oh * tiles <= MAX_STREAMED ? AHEAD : 0);
+    tern__cpu_define(k, "AHEAD", d->oh * tiles <= MAX_STREAMED ? AHEAD : 0);
+    tern__cpu_define(k, "INPUT_AHEAD", comes_from_memory(info, d) ? INPUT_AHEAD : 0);
 }
 
-static void define_sizes(tern__kern *k, const struct direct *d)
+static void define_sizes(tern__kern *k, const tern_device_info *info, const struct direct *d)
 {
     const struct { const char *name; int64_t x; } all[] = {
         {"W", d->width}, {"TP", d->tp}, {"NV", d->nv}, {"IB", d->block}, {"KH", d->kh}, {"KW", d->kw}, {"SH", d->sh}, {"SW", d->sw},
@@ -208,7 +217,7 @@ static void define_sizes(tern__kern *k, const struct direct *d)
     const struct { const char *name; int64_t x; } sizes[] = {{"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"O", d->o}, {"OH", d->oh}, {"OW", d->ow}};
     for (size_t i = 0; i < TERN_COUNT(sizes); i++)
         tern__kern_size(k, sizes[i].name, sizes[i].x);
-    define_shape(k, d);
+    define_shape(k, info, d);
     tern__cpu_define(k, "CLIPS", d->n_clips);
     for (int i = 0; i < MAX_CLIPS; i++) {
         char name[24];
@@ -231,7 +240,7 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
     tern__kern *k = tern__lower_kernel(l, "conv_cpu.cl");
     if (!k)
         return TERN_E_NOMEM;
-    define_sizes(k, &d);
+    define_sizes(k, tern__lower_device(l), &d);
     tern__kern_value(k, d.x);
     tern__kern_slot(k, slot, false);
     tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d.store}, {.dims = d.flat ? d.dims : 1}, {.dims = d.flat ? 0 : 1}, {0}};
