@@ -1,8 +1,9 @@
 /* Pooling over windows in up to three spatial dimensions; missing ones come first and have extent 1.
  *     y[n, c, o] = largest x, or sum of x / divisor, over the taps k with i = o * STRIDE - PAD + k * DILATION inside x
  *     at[n, c, o] = the tap of the largest, row-major, the first of equal ones (INDEXED)
- * ROWS 1 (CPU): one item computes a row of y for W neighbouring channels. Range (OUT_0 * OUT_1, CHANNELS / W, BATCH), groups of one item.
- * ROWS 0: one item an element of y (W = 1). Range: BATCH * CHANNELS * OUT_0 * OUT_1 * OUT_2, 64 items a group. */
+ * ROWS n (CPU): one item computes n rows of y for W neighbouring channels. Range (OUT_0 * OUT_1 / ROWS rounded up, CHANNELS / W, BATCH), groups of
+ * one item.
+ * ROWS 0 (else): one item an element of y (W = 1). Range: BATCH * CHANNELS * OUT_0 * OUT_1 * OUT_2, 64 items a group. */
 #ifndef KERNEL /* Defaults, so that this file parses on its own. */
 #define KERNEL pool
 #define HOOK_PARAMS global float *h0, global float *h1, global uchar *h2
@@ -75,8 +76,9 @@ kernel void KERNEL(HOOK_PARAMS)
 {
 #if ROWS
     const uint n = get_global_id(2), c = get_global_id(1) * W;
-    const int o0 = (int)get_global_id(0) / OUT_1, o1 = (int)get_global_id(0) % OUT_1;
-    for (int o2 = 0; o2 < OUT_2; o2++)
+    const int first_row = (int)get_global_id(0) * ROWS, last_row = min(first_row + ROWS, OUT_0 * OUT_1);
+    for (int row = first_row; row < last_row; row++)
+        for (int o2 = 0, o1 = row % OUT_1, o0 = row / OUT_1; o2 < OUT_2; o2++)
 #else
     const uint at = get_global_id(0);
     const int o2 = at % OUT_2, o1 = at / OUT_2 % OUT_1, o0 = at / OUT_2 / OUT_1 % OUT_0;
@@ -119,7 +121,7 @@ kernel void KERNEL(HOOK_PARAMS)
 #elif INDEXED
                     const int tap = (k0 * KERNEL_1 + k1) * KERNEL_2 + k2;
 #if IS_FLOAT
-                    const M larger = x > acc || (isnan(x) && !isnan(acc));
+                    const M larger = (x > acc) | (isnan(x) & !isnan(acc));
 #else
                     const M larger = x > acc;
 #endif
@@ -127,7 +129,7 @@ kernel void KERNEL(HOOK_PARAMS)
                     best = CAT(convert_, I)(larger) || (I)first ? (I)tap : best; /* the first tap counts even if it is the lowest there is */
                     first = 0;
 #elif IS_FLOAT
-                    acc = x > acc || isnan(x) ? x : acc;
+                    acc = (x > acc) | isnan(x) ? x : acc; /* no branch: which is larger cannot be foretold */
 #else
                     acc = x > acc ? x : acc;
 #endif

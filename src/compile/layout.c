@@ -77,10 +77,11 @@ static const tern__impl *impl_of(struct layouts *l, const tern__node *n)
 
 int tern__layout_block(const tern_device_info *d, int64_t channels)
 {
-    int block = d->native_vector_f32 >= 16 ? 16 : d->native_vector_f32 >= 8 ? 8 : 4;
-    while (block >= 4 && channels % block != 0)
+    const int width = d->native_vector_f32 >= 16 ? 16 : d->native_vector_f32 >= 8 ? 8 : 4, least = TERN_MAX(width / 2, 4);
+    int block = width;
+    while (block >= least && channels % block != 0)
         block /= 2;
-    return block >= 4 ? block : 0;
+    return block >= least ? block : 0;
 }
 
 /* Of a value that may be blocked. */

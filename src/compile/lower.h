@@ -51,8 +51,8 @@ typedef struct tern__impl {
     const char *const *sources; /* kernels/ files whose text the tuned numbers were measured with; ends with NULL */
 } tern__impl;
 
-/* The block for so many channels, the same for all that work on them: the device's vector width, or half or a quarter of it, down to 4, if that divides
- * them and the whole does not. 0: none does. */
+/* The block for so many channels, the same for all that work on them: the device's vector width, or half of it, but at least 4, if that divides them and
+ * the whole does not. 0: neither does. */
 int tern__layout_block(const tern_device_info *d, int64_t channels);
 
 /* --- Facts --- */

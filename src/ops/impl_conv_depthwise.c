@@ -1,4 +1,5 @@
-/* conv, conv_integer and, at stride 1, conv_grad_input with a group for each channel, on CPU devices (kernels/conv_depthwise_cpu.cl). */
+/* conv, conv_integer and, at stride 1, conv_grad_input with a group for each channel, on CPU devices: vectors of channels
+ * (kernels/conv_depthwise_cpu.cl) or, where input and result are plain, of pixels (kernels/conv_depthwise_lines_cpu.cl). */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -7,6 +8,7 @@
 enum {
     ITEM_TAPS = 4096,    /* vectors times taps that are worth a work-item of their own */
     MAX_BYTE_TAPS = 256, /* products of bytes whose sum f32 is sure to hold: 256 * 255 * 255 < 2^24 */
+    MAX_LINES = 1 << 13, /* floats of an item's copy of plain inputs, which the first cache holds */
     GROUPS_PER_UNIT = 4, /* work-groups for each compute unit, at least, where they can be had */
 };
 
@@ -18,6 +20,7 @@ struct depthwise {
     int width, block, tp;        /* vectors are as long as the blocks are */
     int registers;               /* that accumulators and a row of inputs may take */
     int64_t cb, rows;
+    bool lines;                  /* vectors of pixels */
 };
 
 enum { TP, ROWS };
@@ -25,6 +28,31 @@ enum { TP, ROWS };
 static int64_t span(const struct depthwise *d, int64_t tp)
 {
     return (tp - 1) * d->sw + (d->kw - 1) * d->dw + 1;
+}
+
+static bool is_integer(const tern__node *n)
+{
+    return n->n_in > 3; /* zero points */
+}
+
+/* Floats of an item's copy of what `rows` rows read. */
+static double line_floats(const struct depthwise *d, int64_t rows)
+{
+    const double columns = (double)(tern__div_up(d->ow, d->width) * d->width + (d->kw - 1) * d->dw / d->sw);
+    return (double)((rows - 1) * d->sh + (d->kh - 1) * d->dh + 1) * (double)d->sw * columns;
+}
+
+/* Rows of an item: enough of them to be worth one, and enough items for all units. */
+static void choose_rows(const tern__lower *l, struct depthwise *d)
+{
+    const int64_t units = tern__lower_device(l)->compute_units;
+    const int64_t vectors = d->lines ? tern__div_up(d->ow, d->width) : d->ow, columns = d->lines ? d->c : d->cb;
+    int64_t most = d->oh;
+    while (d->lines && most > 1 && line_floats(d, most) > MAX_LINES)
+        most = tern__div_up(most, 2);
+    d->rows = TERN_MAX(ITEM_TAPS / (vectors * d->kh * d->kw), 1);
+    d->rows = TERN_MIN(d->rows, TERN_MAX(d->n * columns * d->oh / (units * GROUPS_PER_UNIT), 1));
+    d->rows = tern__lower_param(l, ROWS, d->rows, 1, most);
 }
 
 static bool read_geometry(const tern__lower *l, const tern__node *n, tern__spatial *s)
@@ -52,14 +80,8 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     while (most < 14 && most + 1 + span(d, most + 1) <= d->registers)
         most++;
     d->tp = (int)tern__lower_param(l, TP, tern__div_up(d->ow, tern__div_up(d->ow, most)), 1, TERN_MIN(most, d->ow));
-    d->rows = TERN_MAX(ITEM_TAPS / (d->ow * d->kh * d->kw), 1);
-    d->rows = TERN_MIN(d->rows, TERN_MAX(d->n * d->cb * d->oh / ((int64_t)info->compute_units * GROUPS_PER_UNIT), 1));
-    d->rows = tern__lower_param(l, ROWS, d->rows, 1, d->oh);
-}
-
-static bool is_integer(const tern__node *n)
-{
-    return n->n_in > 3; /* zero points */
+    d->lines = d->block == 1 && !is_integer(n) && tern__lower_type(l, d->y)->layout.kind != TERN__BLOCKED && line_floats(d, 1) <= MAX_LINES;
+    choose_rows(l, d);
 }
 
 /* The weights' zero point, one number for all that is known. */
@@ -100,7 +122,7 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
         tern__str_addf(why, "%" PRId64 " taps", d.kh * d.kw);
         return false;
     }
-    if (d.tp + span(&d, d.tp) > d.registers) {
+    if (!d.lines && d.tp + span(&d, d.tp) > d.registers) {
         tern__str_addf(why, "a row of taps reads %" PRId64 " pixels", span(&d, 1));
         return false;
     }
@@ -145,6 +167,24 @@ static void define_sizes(tern__kern *k, const struct depthwise *d)
         tern__kern_size(k, sizes[i].name, sizes[i].x);
 }
 
+static tern_status lower_lines(tern__lower *l, const struct depthwise *d, int weights)
+{
+    tern__kern *k = tern__lower_kernel(l, "conv_depthwise_lines_cpu.cl");
+    if (!k)
+        return TERN_E_NOMEM;
+    const struct { const char *name; int64_t x; } all[] = {
+        {"W", d->width}, {"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"OH", d->oh}, {"OW", d->ow}, {"KH", d->kh}, {"KW", d->kw}, {"SH", d->sh}, {"SW", d->sw},
+        {"DH", d->dh}, {"DW", d->dw}, {"PT", d->pt}, {"PL", d->pl}, {"ROWS", d->rows}, {"FLAT", d->flat}};
+    for (size_t i = 0; i < TERN_COUNT(all); i++)
+        tern__cpu_define(k, all[i].name, all[i].x);
+    tern__kern_value(k, d->x);
+    tern__kern_slot(k, weights, false);
+    const tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1}, {.dims = 1}, {.dims = d->flat ? 0 : 1}, {0}};
+    tern__kern_store(k, "STORE", d->y, axes, d->flat ? 2 : 3, 1u | (unsigned)d->width);
+    tern__cpu_range(k, tern__div_up(d->oh, d->rows), d->c, d->n);
+    return TERN_OK;
+}
+
 static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
 {
     tern__spatial s;
@@ -154,6 +194,8 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
         return TERN_E_SHAPE;
     read_node(l, n, backward, &s, &d);
     TERN_TRY(pack(l, &d, &slot));
+    if (d.lines)
+        return lower_lines(l, &d, slot);
     tern__kern *k = tern__lower_kernel(l, "conv_depthwise_cpu.cl");
     if (!k)
         return TERN_E_NOMEM;
@@ -217,7 +259,7 @@ static void read_params_backward(const tern__lower *l, const tern__node *n, int3
 
 #define PARAMS .n = 2, .param = {[TP] = {"tp", "pixels of a register tile", tern__to_14}, [ROWS] = {"rows", "rows of a work-item", tern__to_64}}
 static const tern__space forward = {PARAMS, .read = read_params_forward}, backward = {PARAMS, .read = read_params_backward};
-static const char *const sources[] = {"conv_depthwise_cpu.cl", "pack_conv_weight.cl", NULL};
+static const char *const sources[] = {"conv_depthwise_cpu.cl", "conv_depthwise_lines_cpu.cl", "pack_conv_weight.cl", NULL};
 
 const tern__impl tern__impl_conv_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked,
                                                   .space = &forward, .sources = sources};

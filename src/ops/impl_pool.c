@@ -7,6 +7,8 @@
 #include "ops/impl_cpu.h"
 #include "ops/pool.h"
 
+enum { ITEM_ELEMENTS = 256 }; /* that are worth a work-item of their own */
+
 /* --- What both kernels know --- */
 
 static bool is_grad(const tern__node *n)
@@ -86,7 +88,6 @@ static void define_types(tern__kern *k, tern_dtype t, int width)
         tern__kern_define(k, "M", "%s", mask);
     }
     tern__cpu_define(k, "W", width);
-    tern__cpu_define(k, "ROWS", width > 1);
 }
 
 static void define_windows(tern__kern *k, const tern__node *n, const tern__spatial *sp)
@@ -131,11 +132,13 @@ static void store_hook(tern__kern *k, const char *name, tern_value v, const tern
     tern__kern_store(k, name, v, axes, width > 1 ? 1 : -1, 1u | (unsigned)width);
 }
 
-static tern_status range(tern__kern *k, const tern__spatial *sp, const int64_t positions[3], int width)
+/* rows: of the last dimension, that an item computes; 0: one element. */
+static tern_status range(tern__kern *k, const tern__spatial *sp, const int64_t positions[3], int width, int64_t rows)
 {
+    tern__cpu_define(k, "ROWS", rows);
     const int64_t total = sp->batch * sp->c_in * positions[0] * positions[1] * positions[2];
-    if (width > 1)
-        tern__cpu_range(k, positions[0] * positions[1], sp->c_in / width, sp->batch);
+    if (rows)
+        tern__cpu_range(k, tern__div_up(positions[0] * positions[1], rows), sp->c_in / width, sp->batch);
     else /* an empty result still has a kernel, so that its memory is known to the plan; no item gets as far as storing */
         tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(total, 1), 1, 1}, (size_t[3]){64, 1, 1});
     return TERN_OK;
@@ -161,7 +164,11 @@ static tern_status lower_pool(tern__lower *l, const tern__node *n, const tern__s
         define_index(k, tern__lower_type(l, n->out[1])->dtype, width);
         store_hook(k, "STORE_INDEX", n->out[1], sp, width);
     }
-    return range(k, sp, sp->out, width);
+    /* Rows of single elements too: what finds an item's place costs a CPU more than the element. */
+    const int64_t total = sp->batch * sp->c_in * sp->out[0] * sp->out[1] * sp->out[2];
+    if (width == 1 && tern__lower_family(l) == TERN__FAMILY_CPU && total > 0)
+        return range(k, sp, sp->out, 1, TERN_MIN(tern__div_up(ITEM_ELEMENTS, sp->out[2]), sp->out[0] * sp->out[1]));
+    return range(k, sp, sp->out, width, width > 1);
 }
 
 static tern_status lower_grad(tern__lower *l, const tern__node *n, const tern__spatial *sp, int width)
@@ -181,7 +188,7 @@ static tern_status lower_grad(tern__lower *l, const tern__node *n, const tern__s
         load_hook(k, "LOAD_INDEX", n->in[0], sp, width);
     load_hook(k, "LOAD_DY", n->in[is_max(n) ? 1 : 0], sp, width);
     store_hook(k, "STORE", n->out[0], sp, width);
-    return range(k, sp, positions, width);
+    return range(k, sp, positions, width, width > 1);
 }
 
 static tern_status lower_width(tern__lower *l, const tern__node *n, int width)
