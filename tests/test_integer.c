@@ -400,6 +400,37 @@ static void quantising_rounds_and_stops(void **state)
     tern_graph_destroy(g);
 }
 
+/* Quantised and dequantised at once: the float goes on without having been a byte, and is the one that the byte stands for. */
+static void bytes_on_their_way(void **state)
+{
+    (void)state;
+    static const float special[] = {0.5f, 1.5f, -0.5f, -2.5f, 127.5f, -128.5f, 255.5f, 1e9f, -1e9f, INFINITY, -INFINITY, NAN, 0.49999997f, -0.0f};
+    enum { N = 3 * 37 };
+    static const struct { tern_dtype type; int zero; } cases[] = {{U, 0}, {U, 1}, {U, 128}, {U, 255}, {I, 0}, {I, -128}, {I, 127}, {I, -3}};
+    tern_graph *g = new_graph();
+    tern_session *s = NULL;
+    tern_value x = tern_graph_input(g, "x", TERN_F32, SHAPE(3, 37), 0);
+    for (int i = 0; i < TERN_COUNT(cases); i++) {
+        char name[16];
+        snprintf(name, sizeof name, "y%d", i);
+        tern_value byte = tern__cast(g, tern__add_scalar(g, tern__unary(g, "round", x), cases[i].zero), cases[i].type);
+        tern_value whole = tern__add_scalar(g, tern__cast(g, byte, TERN_I32), -cases[i].zero);
+        tern_graph_output(g, name, tern__mul_scalar(g, tern__cast(g, whole, TERN_F32), -2));
+    }
+    assert_ok(tern_graph_check(g));
+    tern__array a = random_array(tern__type_of(g, x), 3, -300, 300);
+    for (int i = 0; i < N; i += 2)
+        ((float *)a.data)[i] = special[i / 2 % TERN_COUNT(special)];
+    compare(cpu, g, NULL, &a);
+    compare(simt, g, NULL, &a);
+    assert_ok(tern_session_create(cpu, g, NULL, &s));
+    assert_non_null(strstr(tern_session_source(s), "= requantised_u8_"));
+    assert_non_null(strstr(tern_session_source(s), "= requantised_i8_"));
+    tern_session_destroy(s);
+    tern__free(a.data);
+    tern_graph_destroy(g);
+}
+
 /* --- The pass --- */
 
 static tern_value centred(tern_graph *g, tern_value x, tern_value zero)
@@ -568,7 +599,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(only_right_dot_products_count, fresh_dir, remove_dir),
         cmocka_unit_test(finds_convolutions),     cmocka_unit_test(finds_products),
         cmocka_unit_test(dequantised_models_run_in_integers), cmocka_unit_test(double_conversions_go),
-        cmocka_unit_test(quantising_rounds_and_stops),
+        cmocka_unit_test(quantising_rounds_and_stops), cmocka_unit_test(bytes_on_their_way),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }
