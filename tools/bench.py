@@ -193,7 +193,7 @@ CONVOLUTIONS = ((64, 224), (64, 56), (128, 112), (128, 28), (256, 56), (256, 14)
 def measure_conv(report, tern, direct, winograd, turns):
     for channels, extent in CONVOLUTIONS:
         layers, flops, size = 8, 2 * (extent * channels * 3) ** 2, 1000 * channels + extent
-        repeats = max(1, round(3e9 / flops / layers * 2))
+        repeats = max(1, round(6e9 / (layers * flops)))
         peers = [(words, side, case) for words, side, case in (("direct", direct, "conv"), ("Winograd", winograd, "conv_winograd")) if side.can(case, size)]
         rates = [1e-9 * layers * flops / s for s in duel(turns, (tern, "conv", size, repeats), *((side, case, size, repeats) for _, side, case in peers))]
         best = max(zip(rates[1:], (p[0] for p in peers)), default=None)
