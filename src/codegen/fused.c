@@ -207,7 +207,7 @@ static tern_status make_piece(tern__fz *z)
     tern__body *b = z->loop[1] = new_body(z, elem);
     if (!b)
         return tern__fail(TERN_E_NOMEM, "codegen: %zu bytes", sizeof *b);
-    TERN_TRY(tern__concat_axis(f->concat, z->space.shape.rank, &axis));
+    TERN_TRY(tern__axis(f->concat, tern__attr_int(f->concat, 0), z->space.shape.rank, &axis));
     const int r = tern__body_value(b, f->concat->in[f->piece], elem);
     int64_t start = 0;
     for (int i = 0; i < f->piece; i++)

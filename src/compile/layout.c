@@ -39,8 +39,8 @@ static void join_pointwise(struct layouts *l, const tern__node *n)
 
 static int block_of(const struct layouts *l, tern_value v);
 
-/* Does the op leave channels where they are in their blocks, so that codegen moves whole ones? */
-static bool moves_blocks(const struct layouts *l, const tern__node *n)
+/* How many operands have their blocks moved as they are: all of a concat's, the first of a pad or slice. 0: the op takes channels out of their blocks. */
+static int moved_operands(const struct layouts *l, const tern__node *n)
 {
     static const char *const ops[] = {"concat", "pad", "slice"};
     bool moves = false;
@@ -50,14 +50,14 @@ static bool moves_blocks(const struct layouts *l, const tern__node *n)
     for (int i = 0; i < data && block; i++) {
         const tern_shape *s = tern__shape_of(l->g, n->in[i]);
         if (block_of(l, n->in[i]) != block || (data == 1 && s->dim[1] != tern__shape_of(l->g, n->out[0])->dim[1]))
-            return false;
+            return 0;
     }
-    return block != 0;
+    return block ? data : 0;
 }
 
 static void join_moved(struct layouts *l, const tern__node *n)
 {
-    const int data = !strcmp(n->op->name, "concat") ? n->n_in : 1;
+    const int data = moved_operands(l, n);
     for (int i = 0; i < data; i++)
         if (made_here(l->g, n->in[i]))
             l->parent[find(l, n->in[i])] = find(l, n->out[0]);
@@ -112,7 +112,7 @@ static void choose(struct layouts *l)
     for (int i = 0; i < l->g->n_nodes; i++)
         if (l->g->nodes[i]->op->trait == TERN__POINTWISE)
             join_pointwise(l, l->g->nodes[i]);
-        else if (moves_blocks(l, l->g->nodes[i]))
+        else
             join_moved(l, l->g->nodes[i]);
     for (int i = 0; i < l->g->n_nodes; i++) {
         const tern__node *n = l->g->nodes[i];
@@ -171,7 +171,7 @@ static tern_status rewrite(tern__rewrite *rw, const tern__node *n)
     for (int i = 0; i < n->n_out && st == TERN_OK; i++) {
         rw->map[n->out[i]] = out[i];
         int b = l->block[find(l, n->out[i])];
-        bool follows = n->op->trait == TERN__POINTWISE || moves_blocks(l, n) || mask >> (n->n_in + i) & 1;
+        bool follows = n->op->trait == TERN__POINTWISE || moved_operands(l, n) > 0 || mask >> (n->n_in + i) & 1;
         if (b && follows && out[i] != TERN_NONE)
             rw->to->values[out[i]].type.layout = (tern__layout){TERN__BLOCKED, b};
     }

@@ -11,11 +11,6 @@ enum { MOST_INPUTS = 12 };
 
 static const tern__attr_decl attrs[] = {{.name = "axis", .type = TERN_ATTR_INT, .required = true}};
 
-tern_status tern__concat_axis(const tern__node *n, int rank, int *axis)
-{
-    return tern__axis(n, tern__attr_int(n, 0), rank, axis);
-}
-
 static tern_status infer(const tern__node *n, const tern__type *in, tern__type *out)
 {
     char a[TERN__SHAPE_TEXT], b[TERN__SHAPE_TEXT];

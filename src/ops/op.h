@@ -127,8 +127,6 @@ tern_status tern__infer_reduction(const tern__node *n, const tern__type *in, ter
 tern_status tern__ref_pointwise(const tern__node *n, const tern__array *in, const tern__array *out);
 /* axis in [-rank, rank) made positive; TERN_E_INVALID "softmax: axis 4 out of range for rank 3". */
 tern_status tern__axis(const tern__node *n, int64_t axis, int rank, int *out);
-/* The axis of a concat, counted from the front. */
-tern_status tern__concat_axis(const tern__node *n, int rank, int *axis);
 /* Bit mask of reduced axes from attribute slot 0 (none given: all). */
 tern_status tern__reduce_mask(const tern__node *n, int rank, unsigned *mask);
 /* The broadcast of two shapes (NumPy rules); false if they do not fit. */
