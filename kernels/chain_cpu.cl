@@ -7,7 +7,7 @@
  *
  * progress: for each step and unit a line of words, whose first counts the items taken of that unit's part, and for each step one more that counts the items
  *   done; at the end one that counts the workers that have left. Zero before the launch and after it.
- * steps: per step STRIDE words: kind of kernel, extents of its range, arguments of two words each: the number of a buffer and where in it, in units of
+ * steps: per step STRIDE words: kind of kernel, extents of its range, 1 if the first extent is shared out and not the whole, arguments of two words each: the number of a buffer and where in it, in units of
  *   ARENA_UNIT bytes; or a whole number and 0.
  * ND-range: (units), work-groups of one item.
  */
@@ -23,10 +23,10 @@ static inline void DOUBLE_ITEM(const __global float *x, __global float *y, const
 #endif
 
 #define LINE 16 /* words between counters, so that each has a cache line of its own */
-#define HEAD 4  /* words of a step before its arguments */
+#define HEAD 5  /* words of a step before its arguments */
 #define MEM(n) ((__global void *)(b[a[2 * (n)]] + (size_t)a[2 * (n) + 1] * ARENA_UNIT))
 #define NUMBER(n) a[2 * (n)]
-#define PLACE (uint4)(i % of.x, i / of.x % of.y, i / of.x / of.y, 0), of
+#define PLACE (uint4)(x0 + i % width, i / width % of.y, i / width / of.y, 0), of
 #define EACH(CALL)                                                                                        \
     for (; i < end; i++)                                                                                  \
         CALL;                                                                                             \
@@ -42,14 +42,16 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void KERNEL(volatile __g
         const __global uint *a = steps + s * STRIDE;
         const uint kind = a[0];
         const uint4 of = (uint4)(a[1], a[2], a[3], 0);
-        const uint items = of.x * of.y * of.z;
+        const uint items = of.x * of.y * of.z, along_x = a[4];
         volatile __global uint *const taken = progress + s * (units + 1) * LINE, *const done = taken + units * LINE;
         uint mine = 0;
         a += HEAD;
 #pragma unroll 1
         for (uint v = 0; v < units; v++) {
             const uint part = unit + v < units ? unit + v : unit + v - units;
-            const uint first = (uint)((ulong)items * part / units), n = (uint)((ulong)items * (part + 1) / units) - first;
+            const uint whole = along_x ? of.x : items;
+            const uint begin = (uint)((ulong)whole * part / units), size = (uint)((ulong)whole * (part + 1) / units) - begin;
+            const uint x0 = along_x ? begin : 0, width = along_x ? size : of.x, first = begin - x0, n = along_x ? size * of.y * of.z : size;
             const uint chunk = v ? 1 : max(n / 8, 1u); /* what is left at the end is small enough to be shared */
             while (taken[part * LINE] < n) {
                 const uint from = atomic_add(taken + part * LINE, chunk);

@@ -10,7 +10,8 @@
 enum {
     MAX_BUFFERS = 124, /* beside counters, steps and arena: kernels take 1024 bytes of arguments everywhere */
     MAX_ITEMS = 1 << 30,
-    HEAD = 4,          /* words of a step before its arguments, as in chain_cpu.cl */
+    MIN_PLACES = 4,    /* of a range's first extent for each worker, for it to be what they share out */
+    HEAD = 5,          /* words of a step before its arguments, as in chain_cpu.cl */
     LINE = 16,         /* words between counters */
 };
 
@@ -283,6 +284,8 @@ tern_status tern__chain_table(const tern__compile *c, const tern__chain *ch, ter
         step[0].number = (uint32_t)find_kind(ch, text_of(ch->steps[i]));
         for (int d = 0; d < 3; d++)
             step[1 + d].number = (uint32_t)ch->steps[i]->global[d];
+        /* Pixels come first, channels next: a worker that keeps to its pixels finds what it made in its own cache. */
+        step[4].number = ch->steps[i]->global[0] >= (size_t)MIN_PLACES * c->device->info.compute_units;
         const int n_args = tern__kern_args(ch->steps[i], args);
         for (int a = 0; a < n_args; a++) {
             tern__chain_word *arg = &step[HEAD + 2 * a];
