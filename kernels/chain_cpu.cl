@@ -7,8 +7,8 @@
  *
  * progress: for each step and unit a line of words, whose first counts the items taken of that unit's part, and for each step one more that counts the items
  *   done; at the end one that counts the workers that have left. Zero before the launch and after it.
- * steps: per step STRIDE words: kind of kernel, extents of its range, 1 if the first extent is shared out and not the whole, arguments of two words each: the number of a buffer and where in it, in units of
- *   ARENA_UNIT bytes; or a whole number and 0.
+ * steps: per step STRIDE words: kind of kernel, extents of its range, 1 if workers share out the first extent and not the whole, arguments of two words
+ *   each: the number of a buffer and where in it, in units of ARENA_UNIT bytes; or a whole number and 0.
  * ND-range: (units), work-groups of one item.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */

@@ -11,6 +11,7 @@ enum {
     MAX_PRODUCTS = 160 << 10,    /* bytes of a work-item's products: most of them stay in the second cache */
     MAX_PRODUCTS_SLICED = 320 << 10, /* ... where every item transforms weights, which more products to an item make up for */
     SLICE_VECTORS = 2,           /* vectors of channels whose weights are transformed at a time: 150 kB of them for 32 output channels */
+    MAX_SLICE = 8,               /* ... and at most: a work-item's memory ends somewhere */
     MIN_STRIP = 1 << 20,         /* bytes of transformed inputs that any cache may hold */
     MAX_CHUNK = 64,              /* ... and at most */
     GROUPS_PER_UNIT = 4,         /* work-groups for each compute unit, at least, where they can be had */
@@ -64,7 +65,8 @@ static bool sliced(const struct winograd *d)
     return d->slice < d->cb;
 }
 
-/* Tiles that leave registers for nv vectors of weights. What a slice takes beyond that makes PoCL's compiler move accumulators about, so they leave one more. */
+/* Tiles that leave registers for nv vectors of weights. What a slice takes beyond that makes PoCL's compiler move accumulators about, so they leave
+ * more. */
 static int64_t most_tiles(const struct winograd *d, int nv)
 {
     const int64_t registers = tern__cpu_accumulators(d->width) - (sliced(d) ? TERN_MAX(nv - 2, 0) : 0);
@@ -116,7 +118,7 @@ static void choose_items(const tern__lower *l, struct winograd *d, const tern_de
     const int64_t fits = (sliced(d) ? MAX_PRODUCTS_SLICED : MAX_PRODUCTS) / (points(d) * d->tp * d->nv * d->width * (int64_t)sizeof(float));
     d->rt = (int)TERN_MAX(TERN_MIN(fits, d->rows * d->ob / wanted), 1);
     d->rt = (int)tern__div_up(d->rows, tern__div_up(d->rows, d->rt)); /* items alike */
-    d->rt = (int)tern__lower_param(l, RT, d->rt, 1, TERN_MIN(d->rows, TERN_MAX(4 * fits, 1))); /* a work-item's memory ends somewhere */
+    d->rt = (int)tern__lower_param(l, RT, d->rt, 1, TERN_MIN(d->rows, TERN_MAX(4 * fits, 1)));
 }
 
 static void choose_sizes(const tern__lower *l, struct winograd *d, const tern_device_info *info)
@@ -133,7 +135,9 @@ static void choose_sizes(const tern__lower *l, struct winograd *d, const tern_de
     const int64_t slice = d->c % d->width ? d->cb : TERN_MIN(SLICE_VECTORS, d->cb);
     choose_items(l, d, info, slice);
     const bool pays = weights_bytes(d) > (double)cache_share(info) && slice_cycles(d) < weights_bytes(d) * (1 - 9 / (double)points(d)) / bytes_per_cycle;
-    const int64_t chosen = d->c % d->width ? d->cb : tern__lower_param(l, SLICE, pays ? slice : d->cb, 1, d->cb);
+    int64_t chosen = d->c % d->width ? d->cb : tern__lower_param(l, SLICE, pays ? slice : d->cb, 1, d->cb);
+    if (chosen < d->cb)
+        chosen = TERN_MIN(chosen, MAX_SLICE);
     if (chosen != slice)
         choose_items(l, d, info, chosen);
 }

@@ -27,8 +27,8 @@ void tern__cpu_range(tern__kern *k, int64_t x, int64_t y, int64_t z);
 /* product of counts in floats, as bytes; SIZE_MAX where it does not fit (no buffer is that large: the allocation then fails in words) */
 size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d);
 
-/* A convolution's weights [oc, ic, taps] f32, or flipped for the gradient by its input, as kernels read them: [o in blocks of nr][c in blocks][taps][block][nr],
- * o and c being the channels out and in of what the kernel computes. */
+/* A convolution's weights [oc, ic, taps] f32, or flipped for the gradient by its input, as kernels read them:
+ * [o in blocks of nr][c in blocks][taps][block][nr], o and c being the channels out and in of what the kernel computes. */
 typedef struct tern__conv_weights {
     tern_value w;
     bool flip;
