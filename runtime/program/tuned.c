@@ -31,7 +31,7 @@ void tern__tuned_fingerprint(const tern_device *d, char out[33])
 enum {
     APPLICATION = 0x5465726e, /* "Tern" */
     VERSION = 1,
-    BUSY_MS = 10000,          /* how long another process may hold the store */
+    BUSY_MS = 60000,          /* how long others may hold the store, one after another: a write waits for the disk, and who waits has no turn */
     LONGEST_TEXT = 1 << 16,
 };
 
