@@ -184,38 +184,68 @@ static void trials_come_back_in_order(void **state)
     tern__tuned_close(db);
 }
 
-/* Several processes write at once, and nobody's rows are lost. */
-static void processes_wait_for_each_other(void **state)
+static void in_processes(int n, bool (*work)(int process))
 {
-    (void)state;
-    enum { PROCESSES = 4, ROWS = 25 };
-    pid_t pid[PROCESSES];
-    for (int p = 0; p < PROCESSES; p++) {
+    pid_t pid[8];
+    assert_true(n <= TERN_COUNT(pid));
+    for (int p = 0; p < n; p++) {
         pid[p] = fork();
         assert_true(pid[p] >= 0);
-        if (pid[p] > 0)
-            continue;
-        tern__tuned_db *db = NULL;
-        bool good = tern__tuned_open(dir, true, &db) == TERN_OK;
-        for (int i = 0; i < ROWS && good; i++) {
-            char choice[32];
-            snprintf(choice, sizeof choice, "%d of %d", i, p);
-            good = tern__tuned_note(db, &one, &(tern__tuned_trial){choice, "good", 1, 2, ""}) == TERN_OK && tern__tuned_put(db, &one) == TERN_OK;
-        }
-        tern__tuned_close(db);
-        _exit(good ? 0 : 1);
+        if (pid[p] == 0)
+            _exit(work(p) ? 0 : 1);
     }
-    for (int p = 0; p < PROCESSES; p++) {
+    for (int p = 0; p < n; p++) {
         int status = -1;
         assert_int_equal(waitpid(pid[p], &status, 0), pid[p]);
         assert_int_equal(status, 0);
     }
+}
+
+enum { PROCESSES = 4, ROWS = 25 };
+
+static bool write_rows(int process)
+{
+    tern__tuned_db *db = NULL;
+    bool good = tern__tuned_open(dir, true, &db) == TERN_OK;
+    for (int i = 0; i < ROWS && good; i++) {
+        char choice[32];
+        snprintf(choice, sizeof choice, "%d of %d", i, process);
+        good = tern__tuned_note(db, &one, &(tern__tuned_trial){choice, "good", 1, 2, ""}) == TERN_OK && tern__tuned_put(db, &one) == TERN_OK;
+    }
+    tern__tuned_close(db);
+    return good;
+}
+
+/* Several processes write at once, and nobody's rows are lost. */
+static void processes_wait_for_each_other(void **state)
+{
+    (void)state;
+    in_processes(PROCESSES, write_rows);
     struct seen s = {.n = 0};
     tern__tuned_db *db = NULL;
     assert_ok(tern__tuned_open(dir, false, &db));
     assert_ok(tern__tuned_trials(db, &one, see_trial, &s));
     assert_int_equal(s.n, PROCESSES * ROWS);
     tern__tuned_close(db);
+}
+
+static bool make_store(int process)
+{
+    (void)process;
+    tern__tuned_db *db = NULL;
+    const bool good = tern__tuned_open(dir, true, &db) == TERN_OK;
+    tern__tuned_close(db);
+    return good;
+}
+
+/* Nobody takes a store that another is just making for someone else's database. */
+static void processes_make_it_at_once(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 40; turn++) {
+        in_processes(8, make_store);
+        assert_int_equal(remove(in_dir("tuned.sqlite")), 0);
+    }
 }
 
 static void make_database(const char *sql)
@@ -473,6 +503,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_come_back, fresh_dir, remove_dir),
         cmocka_unit_test_setup_teardown(trials_come_back_in_order, fresh_dir, remove_dir),
         cmocka_unit_test_setup_teardown(processes_wait_for_each_other, fresh_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(processes_make_it_at_once, fresh_dir, remove_dir),
         cmocka_unit_test_setup_teardown(files_that_are_no_store, fresh_dir, remove_dir),
         cmocka_unit_test_setup_teardown(damaged_pages, fresh_dir, remove_dir),
         cmocka_unit_test_setup_teardown(every_call_may_fail, fresh_dir, remove_dir),

@@ -31,7 +31,7 @@ void tern__tuned_fingerprint(const tern_device *d, char out[33])
 enum {
     APPLICATION = 0x5465726e, /* "Tern" */
     VERSION = 1,
-    BUSY_MS = 60000,          /* how long others may hold the store, one after another: a write waits for the disk, and who waits has no turn */
+    BUSY_MS = 10000,          /* how long another process may hold the store */
     LONGEST_TEXT = 1 << 16,
 };
 
@@ -117,22 +117,7 @@ static tern_status foreign(const tern__tuned_db *t, int64_t application, int64_t
     return tern__fail(TERN_E_CORRUPT, "tuning store: %s is a database, but none of Tern's", t->path);
 }
 
-/* Another process may have made the tables while we waited. */
-static tern_status create_tables(tern__tuned_db *t)
-{
-    int64_t application = 0;
-    TERN_TRY(execute(t, "write", "BEGIN IMMEDIATE"));
-    tern_status st = number(t, "PRAGMA application_id", &application);
-    if (st == TERN_OK && application == 0)
-        st = execute(t, "write", schema);
-    if (st == TERN_OK)
-        st = execute(t, "write", "COMMIT");
-    if (st != TERN_OK)
-        (void)sqlite3_exec(t->db, "ROLLBACK", NULL, NULL, NULL);
-    return st;
-}
-
-/* *empty: a database in which nobody has put anything. */
+/* *empty: a database in which nobody has put anything. Within one transaction, or another process makes the tables between two of the reads. */
 static tern_status look_inside(tern__tuned_db *t, bool *empty)
 {
     int64_t application = 0, version = 0, tables = 0;
@@ -141,6 +126,32 @@ static tern_status look_inside(tern__tuned_db *t, bool *empty)
     TERN_TRY(number(t, "SELECT count(*) FROM sqlite_master", &tables));
     *empty = application == 0 && version == 0 && tables == 0;
     return *empty || (application == APPLICATION && version == VERSION) ? TERN_OK : foreign(t, application, version);
+}
+
+static tern_status end_transaction(tern__tuned_db *t, const char *doing, tern_status st)
+{
+    if (st == TERN_OK)
+        st = execute(t, doing, "COMMIT");
+    if (st != TERN_OK)
+        (void)sqlite3_exec(t->db, "ROLLBACK", NULL, NULL, NULL);
+    return st;
+}
+
+static tern_status is_empty(tern__tuned_db *t, bool *empty)
+{
+    TERN_TRY(execute(t, "read", "BEGIN"));
+    return end_transaction(t, "read", look_inside(t, empty));
+}
+
+/* Another process may have made the tables while we waited. */
+static tern_status create_tables(tern__tuned_db *t)
+{
+    bool empty = false;
+    TERN_TRY(execute(t, "write", "BEGIN IMMEDIATE"));
+    tern_status st = look_inside(t, &empty);
+    if (st == TERN_OK && empty)
+        st = execute(t, "write", schema);
+    return end_transaction(t, "write", st);
 }
 
 /* Nothing in the file's schema may run code of its own choosing. */
@@ -171,7 +182,7 @@ static tern_status open_file(tern__tuned_db *t, bool write, bool *there)
     if (code != SQLITE_OK)
         return fail(t, "open", code);
     distrust(t->db);
-    TERN_TRY(look_inside(t, &empty));
+    TERN_TRY(is_empty(t, &empty));
     if (empty && write)
         return create_tables(t);
     *there = !empty;
@@ -279,8 +290,11 @@ tern_status tern__tuned_note(tern__tuned_db *t, const tern__tuned_row *of, const
 
 static tern_status count_and_empty(tern__tuned_db *t, int64_t *n)
 {
-    TERN_TRY(number(t, "SELECT count(*) FROM best", n));
-    return execute(t, "empty", "BEGIN IMMEDIATE; DELETE FROM best; DELETE FROM trial; COMMIT");
+    TERN_TRY(execute(t, "empty", "BEGIN IMMEDIATE"));
+    tern_status st = number(t, "SELECT count(*) FROM best", n);
+    if (st == TERN_OK)
+        st = execute(t, "empty", "DELETE FROM best; DELETE FROM trial");
+    return end_transaction(t, "empty", st);
 }
 
 /* A file that is no database cannot be another program's either: its name and folder are ours. */
