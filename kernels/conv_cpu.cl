@@ -47,8 +47,7 @@
 #define SV 16  /* channels of a store: W or, where the result is blocked by less, that */
 #define TAIL 0 /* 1: O is no multiple of SV */
 #define PV 0   /* 4 or 8: results are plain, so that vectors of so many pixels of a channel are stored */
-#define AHEAD 0 /* n: weights are asked for so many channels and taps before they are due */
-#define INPUT_AHEAD 0 /* n: so is the input, so many blocks of channels before; 1x1 taps */
+#define INPUT_AHEAD 0 /* n: the input is asked for so many blocks of channels before it is due; 1x1 taps */
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -97,12 +96,9 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #define RUNS KW
 #define RUN IB
 #endif
-/* After the products: before them, addresses take registers that the tile needs. */
-#if AHEAD
-#define FETCH(p) PREFETCH((p) + AHEAD * NR);
-#else
-#define FETCH(p) ;
-#endif
+/* Weights are asked for so many channels and taps before they are due: their products take some hundred cycles. Where a cache keeps them it costs
+ * nothing to be seen. After the products: before them, addresses take registers that the tile needs. */
+#define AHEAD 32
 #if INPUT_AHEAD
 #define FETCH_INPUT(i) PREFETCH(xs + INPUT_AHEAD * H * IW * IB + (i) * (SW * IB - 1)); /* a pixel with each channel */
 #else
@@ -123,7 +119,7 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
                 _Pragma("unroll") for (int v = 0; v < NV; v++) acc[p][v] += s * wv[v];                    \
             }                                                                                             \
             xs++;                                                                                         \
-            _Pragma("unroll") for (int v = 0; v < NV; v++) FETCH(ws + v * W)                              \
+            _Pragma("unroll") for (int v = 0; v < NV; v++) PREFETCH(ws + v * W + AHEAD * NR);             \
             FETCH_INPUT(i)                                                                                \
             ws += NR;                                                                                     \
         }                                                                                                 \
@@ -291,7 +287,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef RUNS
 #undef RUN
 #undef CHANNELS
-#undef FETCH
+#undef AHEAD
 #undef FETCH_INPUT
 #undef TAPS
 #undef CLIPPED

@@ -7,9 +7,7 @@
 enum {
     MAX_PATCH = 1 << 16, /* floats of a work-item's copy of the input at a border */
     MAX_CLIPS = 4,       /* ways of cutting pixels off a tile that the kernel has code for */
-    MAX_STREAMED = 16,   /* tiles of an image that weights are read for, where most of the time it is from memory and not from a cache */
-    AHEAD = 32,          /* channels and taps that such weights are asked for ahead: their products take some hundred cycles */
-    INPUT_AHEAD = 2,     /* blocks of channels, the same for an input that no cache keeps */
+    INPUT_AHEAD = 2,     /* blocks of channels that an input is asked for ahead where no cache keeps it */
     MAX_DIRECT = 1024,   /* products to a result where its way out counts enough (3 % of ResNet-50) for code that takes twice as long to compile */
 };
 
@@ -203,7 +201,6 @@ static void define_shape(tern__kern *k, const tern_device_info *info, const stru
     tern__cpu_define(k, "SV", d->store);
     tern__cpu_define(k, "TAIL", d->o % d->store != 0);
     tern__cpu_define(k, "PV", d->pixels);
-    tern__cpu_define(k, "AHEAD", d->oh * tiles <= MAX_STREAMED ? AHEAD : 0);
     tern__cpu_define(k, "INPUT_AHEAD", comes_from_memory(info, d) ? INPUT_AHEAD : 0);
 }
 
