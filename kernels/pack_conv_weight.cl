@@ -57,7 +57,11 @@ __kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict 
     const uint channels = min((uint)NR, (uint)O - ob * NR);
     for (uint t = 0; t < TAPS; t++) {
         uint j = 0;
-#pragma unroll 4
+#pragma unroll 1
+        for (; j + 4 <= channels; j += 4)
+#pragma unroll
+            for (uint i = j; i < j + 4; i++)
+                d[i] = LOAD(AT(ob * NR + i, c, t), w);
         for (; j < channels; j++)
             d[j] = LOAD(AT(ob * NR + j, c, t), w);
         for (; j < NR; j++)
