@@ -42,12 +42,8 @@ static inline void STORE(float x, uint b, uint h, uint i, uint d, HOOK_PARAMS) {
 static inline void STORE16(float16 x, uint b, uint h, uint i, uint d, HOOK_PARAMS) { vstore16(x, 0, h1 + ((b + h) * SQ + i) * DV + d); }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
+#include "lib/vector.clh"
 #define VINT CAT(int, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
 #define NR (NV * W)
 #define BQ (MR * RT)
 #define BK (KB * NR)
@@ -291,12 +287,7 @@ __kernel void KERNEL(const __global float *restrict k, const __global float *res
     }
 }
 
-#undef CAT_
-#undef CAT
-#undef VEC
 #undef VINT
-#undef VLOAD
-#undef VSTORE
 #undef NR
 #undef BQ
 #undef BK

@@ -40,12 +40,8 @@ static inline float LOAD_V(uint b, uint h, uint j, uint d, HOOK_PARAMS) { return
 static inline float16 LOAD_V16(uint b, uint h, uint j, uint d, HOOK_PARAMS) { return vload16(0, h2 + ((b + h) * SK + j) * DV + d); }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
+#include "lib/vector.clh"
 #define VINT CAT(int, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
 #define RP ((ROWS + RT - 1) / RT * RT)
 #define DP ((D + W - 1) / W * W)
 #define DVP ((DV + W * NV - 1) / (W * NV) * (W * NV))
@@ -291,12 +287,7 @@ __kernel void KERNEL(__global float *restrict partial, HOOK_PARAMS)
     }
 }
 
-#undef CAT_
-#undef CAT
-#undef VEC
 #undef VINT
-#undef VLOAD
-#undef VSTORE
 #undef RP
 #undef DP
 #undef DVP

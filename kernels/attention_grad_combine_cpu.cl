@@ -20,8 +20,7 @@ static inline void STORE(float x, uint b, uint h, uint i, uint d, HOOK_PARAMS) {
 static inline void STORE16(float16 x, uint b, uint h, uint i, uint d, HOOK_PARAMS) { vstore16(x, 0, h0 + ((b + h) * SQ + i) * D + d); }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
+#include "lib/vector.clh"
 
 __kernel void KERNEL(const __global float *restrict part, HOOK_PARAMS)
 {
@@ -51,6 +50,3 @@ __kernel void KERNEL(const __global float *restrict part, HOOK_PARAMS)
         }
     }
 }
-
-#undef CAT_
-#undef CAT

@@ -50,12 +50,8 @@ static inline void STORE_V(float x, uint b, uint h, uint j, uint d, HOOK_PARAMS)
 static inline void STORE_V16(float16 x, uint b, uint h, uint j, uint d, HOOK_PARAMS) { vstore16(x, 0, h3 + ((b + h) * SK + j) * DV + d); }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
+#include "lib/vector.clh"
 #define VINT CAT(int, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
 #define NR (NV * W)
 #define BQ (MR * RT)
 #define BK (KB * NR)
@@ -356,12 +352,7 @@ __kernel void KERNEL(OPERAND kt, OPERAND vt, OPERAND rk, OPERAND rq, OPERAND rdy
     }
 }
 
-#undef CAT_
-#undef CAT
-#undef VEC
 #undef VINT
-#undef VLOAD
-#undef VSTORE
 #undef NR
 #undef BQ
 #undef BK

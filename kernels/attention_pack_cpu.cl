@@ -19,8 +19,7 @@ static inline float4 LOAD4(uint b, uint h, uint j, uint d, HOOK_PARAMS) { return
 static inline float16 LOAD16(uint b, uint h, uint j, uint d, HOOK_PARAMS) { return vload16(0, h0 + ((b + h) * SK + j) * D + d); }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
+#include "lib/vector.clh"
 
 __kernel void KERNEL(__global float *restrict dst, HOOK_PARAMS)
 {
@@ -70,6 +69,3 @@ __kernel void KERNEL(__global float *restrict dst, HOOK_PARAMS)
     }
 #endif
 }
-
-#undef CAT_
-#undef CAT

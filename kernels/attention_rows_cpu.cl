@@ -19,8 +19,7 @@ static inline float LOAD(uint b, uint h, uint j, uint d, HOOK_PARAMS) { return h
 static inline float16 LOAD16(uint b, uint h, uint j, uint d, HOOK_PARAMS) { return vload16(0, h0 + ((b + h) * S + j) * D + d); }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
+#include "lib/vector.clh"
 
 __kernel void KERNEL(__global float *restrict dst, HOOK_PARAMS)
 {
@@ -39,6 +38,3 @@ __kernel void KERNEL(__global float *restrict dst, HOOK_PARAMS)
             to[d] = inside && d < D ? LOAD(b, h, i, d, HOOK_ARGS) * SCALE : 0.0f;
     }
 }
-
-#undef CAT_
-#undef CAT

@@ -57,12 +57,8 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #endif
 
 #include "lib/prefetch.clh"
+#include "lib/vector.clh"
 #define NR (NV * W)
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
 #define TILES ((OW + TP - 1) / TP)
 #define CB (C / IB)
 #define SPAN ((TP - 1) * SW + (KW - 1) * DW + 1) /* input pixels of a row that a tile reads */
@@ -270,11 +266,6 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 }
 
 #undef NR
-#undef CAT_
-#undef CAT
-#undef VEC
-#undef VLOAD
-#undef VSTORE
 #undef TILES
 #undef CB
 #undef SPAN

@@ -44,11 +44,7 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
+#include "lib/vector.clh"
 #define SPAN ((TP - 1) * SW + (KW - 1) * DW + 1) /* input pixels of a row that a tile reads */
 #if FLAT
 #define YX(oy, ox) ox
@@ -173,11 +169,6 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
     }
 }
 
-#undef CAT_
-#undef CAT
-#undef VEC
-#undef VLOAD
-#undef VSTORE
 #undef SPAN
 #undef YX
 #undef PIXEL

@@ -33,11 +33,7 @@ static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAM
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { vstore16(acc, 0, y + ((n * C + o) * OH + oy) * OW + ox); }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
+#include "lib/vector.clh"
 #define VECTORS ((OW + W - 1) / W)
 #define COLUMNS (VECTORS * W + (KW - 1) * DW / SW) /* of a phase: what any vector reads */
 #define LINES ((ROWS - 1) * SH + (KH - 1) * DH + 1)
@@ -112,11 +108,6 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
         }
 }
 
-#undef CAT_
-#undef CAT
-#undef VEC
-#undef VLOAD
-#undef VSTORE
 #undef VECTORS
 #undef COLUMNS
 #undef LINES

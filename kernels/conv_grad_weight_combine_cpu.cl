@@ -15,11 +15,7 @@ static inline void STORE(float acc, uint o, uint j, HOOK_PARAMS) { dw[o * CT + j
 static inline void STORE16(float16 acc, uint o, uint j, HOOK_PARAMS) { vstore16(acc, 0, dw + o * CT + j); }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
+#include "lib/vector.clh"
 #define PART ((size_t)((O + NR - 1) / NR) * CT * NR)
 
 __kernel void KERNEL(const __global float *restrict partial, HOOK_PARAMS)
@@ -50,9 +46,4 @@ __kernel void KERNEL(const __global float *restrict partial, HOOK_PARAMS)
     }
 }
 
-#undef CAT_
-#undef CAT
-#undef VEC
-#undef VLOAD
-#undef VSTORE
 #undef PART

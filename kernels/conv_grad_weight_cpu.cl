@@ -35,13 +35,9 @@
 #endif
 
 #define NR (NV * W)
+#include "lib/vector.clh"
 #define OV ((O + W - 1) / W)
 #define ROWS (KHT * KW * ICT)
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
 /* Outputs [XA, XB) of a row read inside the input row with every tap. */
 #define XA_ ((PL + SW - 1) / SW)
 #define XB_ ((IW - 1 - (KW - 1) * DW + PL + SW) / SW)
@@ -139,11 +135,6 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef NR
 #undef OV
 #undef ROWS
-#undef CAT_
-#undef CAT
-#undef VEC
-#undef VLOAD
-#undef VSTORE
 #undef XA_
 #undef XB_
 #undef XA

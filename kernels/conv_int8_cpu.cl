@@ -47,12 +47,9 @@ static inline void STORE16(int16 acc, uint n, uint o, uint oy, uint ox, HOOK_PAR
 }
 #endif
 
+#include "lib/vector.clh"
 #define NR (NV * W)
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(int, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
+#define IVEC CAT(int, W)
 #define TILES ((OW + TP - 1) / TP)
 #define CB (C / IB)
 #define BLOCK_BYTES ((size_t)KH * KW * IB * NR) /* weights of a block of input channels */
@@ -82,13 +79,13 @@ static inline void STORE16(int16 acc, uint n, uint o, uint oy, uint ox, HOOK_PAR
 #if DOT
 #define ADD_DOT(acc, x, w)                                                                                \
     {                                                                                                     \
-        const VEC all = (VEC)((int)(x));                                                                  \
+        const IVEC all = (IVEC)((int)(x));                                                                  \
         __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(all), "v"(w));                                    \
     }
 #else
 #define ADD_DOT(acc, x, w)                                                                                \
-    acc += (VEC)((int)((x) & 255)) * ((w << 24) >> 24) + (VEC)((int)((x) >> 8 & 255)) * ((w << 16) >> 24) \
-         + (VEC)((int)((x) >> 16 & 255)) * ((w << 8) >> 24) + (VEC)((int)((x) >> 24)) * (w >> 24);
+    acc += (IVEC)((int)((x) & 255)) * ((w << 24) >> 24) + (IVEC)((int)((x) >> 8 & 255)) * ((w << 16) >> 24) \
+         + (IVEC)((int)((x) >> 16 & 255)) * ((w << 8) >> 24) + (IVEC)((int)((x) >> 24)) * (w >> 24);
 #endif
 
 /* Adds every tap of one input block. SRC: the block's row of tap 0, shifted to the tile; ROW: bytes between the rows of
@@ -108,7 +105,7 @@ static inline void STORE16(int16 acc, uint n, uint o, uint oy, uint ox, HOOK_PAR
             const __global int *ws = (const __global int *)(wb + (kh * RUNS + r) * (RUN * NR));           \
             _Pragma("unroll 1") for (int i = 0; i < RUN / 4; i++)                                         \
             {                                                                                             \
-                VEC wv[NV];                                                                               \
+                IVEC wv[NV];                                                                               \
                 _Pragma("unroll") for (int v = 0; v < NV; v++) wv[v] = VLOAD(v, ws);                      \
                 _Pragma("unroll") for (int p = 0; p < TP; p++)                                            \
                 {                                                                                         \
@@ -134,10 +131,10 @@ __kernel void KERNEL(const __global uchar *restrict x, const __global uchar *res
     const int moved = (int)(UNSIGNED(fill) & 255);
 
     const __global uchar *wb = wp + (size_t)ob * (NR * sizeof(int) + CB * BLOCK_BYTES);
-    VEC acc[TP][NV];
+    IVEC acc[TP][NV];
 #pragma unroll
     for (int v = 0; v < NV; v++) {
-        const VEC start = VLOAD(v, (const __global int *)wb) * -moved;
+        const IVEC start = VLOAD(v, (const __global int *)wb) * -moved;
 #pragma unroll
         for (int p = 0; p < TP; p++)
             acc[p][v] = start;
@@ -211,11 +208,7 @@ __kernel void KERNEL(const __global uchar *restrict x, const __global uchar *res
 }
 
 #undef NR
-#undef CAT_
-#undef CAT
-#undef VEC
-#undef VLOAD
-#undef VSTORE
+#undef IVEC
 #undef TILES
 #undef CB
 #undef BLOCK_BYTES

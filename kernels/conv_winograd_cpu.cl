@@ -52,11 +52,8 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
+#include "lib/vector.clh"
+#define VALUE VEC
 #include "lib/winograd.clh"
 #include "lib/prefetch.clh"
 
@@ -322,9 +319,4 @@ __kernel void KERNEL(const __global float *restrict v, const __global float *res
 #undef FETCH
 #endif
 
-#undef CAT_
-#undef CAT
-#undef VEC
-#undef VLOAD
-#undef VSTORE
 #include "lib/winograd_end.clh"

@@ -29,7 +29,7 @@
 static inline float LOAD(uint n, uint c, uint y, uint i, HOOK_PARAMS) { return x[((n * C + c) * H + y) * IW + i]; }
 #endif
 
-#define VEC float
+#define VALUE float
 #define T (N * TY * TX)
 #include "lib/winograd.clh"
 
@@ -92,6 +92,5 @@ kernel void KERNEL(const global float *restrict m, HOOK_PARAMS)
 }
 #endif
 
-#undef VEC
 #undef T
 #include "lib/winograd_end.clh"

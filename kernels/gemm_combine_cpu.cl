@@ -16,11 +16,7 @@ static inline void STORE(float acc, uint m, uint n, HOOK_PARAMS) { c[m * N + n] 
 static inline void STORE16(float16 acc, uint m, uint n, HOOK_PARAMS) { vstore16(acc, 0, c + m * N + n); }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
+#include "lib/vector.clh"
 #if BATCHED
 #define AT(b, m, n) b, m, n
 #else
@@ -51,9 +47,4 @@ __kernel void KERNEL(const __global float *restrict partial, HOOK_PARAMS)
     }
 }
 
-#undef CAT_
-#undef CAT
-#undef VEC
-#undef VLOAD
-#undef VSTORE
 #undef AT

@@ -36,12 +36,8 @@ static inline void STORE(float acc, uint m, uint n, HOOK_PARAMS) { c[m * N + n] 
 static inline void STORE16(float16 acc, uint m, uint n, HOOK_PARAMS) { vstore16(acc, 0, c + m * N + n); }
 #endif
 
+#include "lib/vector.clh"
 #define NR (NV * W)
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
-#define VLOAD CAT(vload, W)
-#define VSTORE CAT(vstore, W)
 #define PANELS ((N + NR - 1) / NR)
 #if BATCHED
 #define AT(b, m, n) b, m, n
@@ -147,11 +143,6 @@ __kernel void KERNEL(const __global float *restrict a, const __global float *res
 }
 
 #undef NR
-#undef CAT_
-#undef CAT
-#undef VEC
-#undef VLOAD
-#undef VSTORE
 #undef PANELS
 #undef AT
 #undef AROW

@@ -24,14 +24,13 @@
 #define SRC_T float
 #define LOAD(i, p) ((p)[i])
 #endif
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
-#define VEC CAT(float, W)
+#include "lib/vector.clh"
 #if FLIP
 #define AT(o, c, t) (((size_t)(c) * O + (o)) * 9 + (8 - (t)))
 #else
 #define AT(o, c, t) (((size_t)(o) * C + (c)) * 9 + (t))
 #endif
+#define VALUE VEC
 #include "lib/winograd.clh"
 
 __kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict u SIZE_PARAMS)
@@ -52,7 +51,7 @@ __kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict 
         for (uint q = 0; q < 3; q++) {
 #pragma unroll
             for (uint p = 0; p < 3; p++)
-                g[p] = CAT(vload, W)(p * 3 + q, taps);
+                g[p] = VLOAD(p * 3 + q, taps);
             G(x, g)
 #pragma unroll
             for (uint p = 0; p < A; p++)
@@ -63,15 +62,12 @@ __kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict 
             G(x, part[p])
 #pragma unroll
             for (uint q = 0; q < A; q++)
-                CAT(vstore, W)(x[q], 0, u + (((size_t)ob * (A * A) + p * A + q) * CP + c) * NR + v);
+                VSTORE(x[q], 0, u + (((size_t)ob * (A * A) + p * A + q) * CP + c) * NR + v);
         }
     }
 }
 
 #undef SRC_T
 #undef LOAD
-#undef CAT_
-#undef CAT
-#undef VEC
 #undef AT
 #include "lib/winograd_end.clh"

@@ -50,8 +50,7 @@ static inline void STORE(float y, uint n, uint c, uint o1, uint o2, HOOK_PARAMS)
 static inline void STORE_INDEX(uchar at, uint n, uint c, uint o1, uint o2, HOOK_PARAMS) { h2[((n * CHANNELS + c) * OUT_1 + o1) * OUT_2 + o2] = at; }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
+#include "lib/vector.clh"
 #if W == 1
 #define LOAD LOAD_X
 #define FINISH STORE
@@ -150,8 +149,6 @@ kernel void KERNEL(HOOK_PARAMS)
     }
 }
 
-#undef CAT_
-#undef CAT
 #undef LOAD
 #undef FINISH
 #undef FINISH_INDEX

@@ -49,8 +49,7 @@ static inline float LOAD_DY(uint n, uint c, uint o1, uint o2, HOOK_PARAMS) { ret
 static inline void STORE(float dx, uint n, uint c, uint i1, uint i2, HOOK_PARAMS) { h2[((n * CHANNELS + c) * IN_1 + i1) * IN_2 + i2] = dx; }
 #endif
 
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
+#include "lib/vector.clh"
 #if W == 1
 #define INDEX LOAD_INDEX
 #define DY LOAD_DY
@@ -153,8 +152,6 @@ kernel void KERNEL(HOOK_PARAMS)
     }
 }
 
-#undef CAT_
-#undef CAT
 #undef INDEX
 #undef DY
 #undef FINISH

@@ -30,8 +30,7 @@ static inline float LOAD_X(uint outer, uint extent, uint inner, HOOK_PARAMS) { r
 #else
 #define BETTER(a, i, b, j) (GREATER(b, a) || (!GREATER(a, b) && (i) < (j)))
 #endif
-#define CAT_(x, y) x##y
-#define CAT(x, y) CAT_(x, y)
+#include "lib/vector.clh"
 #define SINK CAT(KERNEL, _sink)
 
 /* Puts an element into the heap of n at its top, or as far below as there are worse ones. */
@@ -88,6 +87,4 @@ kernel void KERNEL(global T *keys, global int *places, HOOK_PARAMS)
 }
 #undef GREATER
 #undef BETTER
-#undef CAT_
-#undef CAT
 #undef SINK

@@ -48,7 +48,7 @@ typedef struct tern__impl {
     bool (*pays)(const tern__lower *l, const tern__node *n, tern__str *why);
     bool approximate; /* its results differ from the sum by more than the order of the terms: never taken where a session is to be exact */
     const tern__space *space;   /* what tern tune looks through; NULL: there is nothing to choose */
-    const char *const *sources; /* kernels/ files whose text the tuned numbers were measured with; ends with NULL */
+    const char *const *sources; /* kernels/ files whose text, with what it includes, the tuned numbers were measured with; ends with NULL */
 } tern__impl;
 
 /* The block for so many channels, the same for all that work on them: the device's vector width, or half of it, but at least 4, if that divides them and

@@ -278,15 +278,18 @@ tern_status tern__problem_graph(const char *problem, tern_graph **out)
 
 tern_status tern__problem_sources(const tern__op *op, char out[17])
 {
-    tern__digest d = tern__hash(op->name, strlen(op->name));
+    tern__str text = {0};
+    tern_status st = TERN_OK;
     char hex[33];
+    tern__str_add(&text, op->name);
     for (int i = 0; op->impls && op->impls[i]; i++)
-        for (const char *const *name = op->impls[i]->sources; name && *name; name++) {
-            const char *text;
-            size_t len;
-            TERN_TRY(tern__source_get(*name, &text, &len));
-            d = tern__hash_more(d, text, len);
-        }
+        for (const char *const *name = op->impls[i]->sources; st == TERN_OK && name && *name; name++)
+            st = tern__source_append(&text, *name); /* with what it includes */
+    if (st == TERN_OK && text.failed)
+        st = tern__fail(TERN_E_NOMEM, "problem: no host memory for the sources of %s", op->name);
+    const tern__digest d = tern__hash(tern__str_text(&text), text.len);
+    tern__str_finish(&text);
+    TERN_TRY(st);
     tern__digest_hex(d, hex);
     memcpy(out, hex, 16);
     out[16] = '\0';

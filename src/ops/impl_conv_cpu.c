@@ -302,7 +302,7 @@ static void read_params_backward(const tern__lower *l, const tern__node *n, int3
 
 #define PARAMS .n = 2, .param = {[TP] = {"tp", "pixels of a register tile", tern__to_14}, [NV] = {"nv", "vectors of output channels of a tile", tern__to_4}}
 static const tern__space forward = {PARAMS, .read = read_params_forward}, backward = {PARAMS, .read = read_params_backward};
-static const char *const sources[] = {"conv_cpu.cl", "pack_conv_weight.cl", "lib/prefetch.clh", NULL};
+static const char *const sources[] = {"conv_cpu.cl", "pack_conv_weight.cl", NULL};
 
 const tern__impl tern__impl_conv_cpu = {.name = "cpu_tile", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked,
                                         .space = &forward, .sources = sources};

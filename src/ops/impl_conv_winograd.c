@@ -360,8 +360,7 @@ static const int16_t strips[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0};
                       [STRIPS] = {"strips", "pairs of launches that share the tiles out", strips},                                               \
                       [CHUNK] = {"chunk", "tiles whose inputs a work-item transforms", tern__to_64},                                             \
                       [SLICE] = {"slice", "vectors of channels whose weights a work-item transforms at a time; all: once, at first", tern__to_64}}
-static const char *const sources[] = {"conv_winograd_cpu.cl",  "pack_winograd_weight.cl", "pack_conv_weight.cl", "lib/winograd.clh",
-                                      "lib/winograd_end.clh", "lib/prefetch.clh",        NULL};
+static const char *const sources[] = {"conv_winograd_cpu.cl", "pack_winograd_weight.cl", "pack_conv_weight.cl", NULL};
 
 /* Descriptors of both directions for tiles of M x M. */
 #define WINOGRAD(M)                                                                                                                              \

@@ -210,7 +210,7 @@ static const tern__space space = {.n = 6,
                                             [TILE_K] = {"tile_k", "depth of a slice in local memory", depths},
                                             [SPLITS] = {"splits", "parts that k is cut into", splits}},
                                   .read = read_tiling};
-static const char *const sources[] = {"gemm_matrix_simt.cl", "lib/matrix.clh", "gemm_simt_sum.cl", NULL};
+static const char *const sources[] = {"gemm_matrix_simt.cl", "gemm_simt_sum.cl", NULL};
 
 const tern__impl tern__impl_matmul_matrix_simt = {
     .name = "simt_matrix", .accept = accept, .lower = lower, .pays = pays, .approximate = true, .space = &space, .sources = sources};

@@ -481,7 +481,7 @@ static const int16_t sides[] = {4, 8, 16, 32, 64, 0}, results[] = {1, 2, 4, 8, 0
                       [SPLITS] = {"splits", "parts that k is cut into", splits},                                                                 \
                       [STAGES] = {"stages", "slices of each operand in local memory", stages}}
 static const tern__space matmul_space = {PARAMS, .read = read_matmul};
-static const char *const sources[] = {"gemm_simt.cl", "lib/gather.clh", "gemm_simt_sum.cl", NULL};
+static const char *const sources[] = {"gemm_simt.cl", "gemm_simt_sum.cl", NULL};
 
 const tern__impl tern__impl_matmul_simt = {.name = "simt_tile", .accept = accept_matmul, .lower = lower_matmul, .space = &matmul_space, .sources = sources};
 const tern__impl tern__impl_matmul_dot8_simt = {.name = "simt_dot", .accept = accept_matmul_dot8, .lower = lower_matmul_dot8, .pays = pays_dot8};
