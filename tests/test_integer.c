@@ -375,12 +375,24 @@ static void chosen_by_what_is_found(void **state)
     simt->dot8 = before;
 }
 
-/* Ties, limits, infinities and NaN, at every width that a row takes, with and without a zero point. */
+/* Compares what g makes of a [3, 37] input x of ties, limits, infinities and NaN between random numbers: rows have every width's remainder. */
+static void compare_special(tern_graph *g, tern_value x)
+{
+    static const float special[] = {0.5f,  1.5f, 2.5f,  -0.5f,    -1.5f,     -2.5f, 254.5f,      255.5f, 127.5f,
+                                    -128.5f, 1e9f, -1e9f, INFINITY, -INFINITY, NAN,   0.49999997f, -0.0f};
+    assert_ok(tern_graph_check(g));
+    tern__array a = random_array(tern__type_of(g, x), 3, -300, 300);
+    for (int i = 0; i < 3 * 37; i += 2)
+        ((float *)a.data)[i] = special[i / 2 % TERN_COUNT(special)];
+    compare(cpu, g, NULL, &a);
+    compare(simt, g, NULL, &a);
+    tern__free(a.data);
+}
+
+/* With and without a zero point. */
 static void quantising_rounds_and_stops(void **state)
 {
     (void)state;
-    static const float special[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 254.5f, 255.5f, 127.5f, -128.5f, 1e9f, -1e9f, INFINITY, -INFINITY, NAN, 0.49999997f, -0.0f};
-    enum { N = 3 * 37 };
     const double zeros[] = {0, 1, 128, -128, 255, 77};
     tern_graph *g = new_graph();
     tern_value x = tern_graph_input(g, "x", TERN_F32, SHAPE(3, 37), 0);
@@ -390,13 +402,7 @@ static void quantising_rounds_and_stops(void **state)
             snprintf(name, sizeof name, "%c%d", "ui"[k], i);
             tern_graph_output(g, name, tern__cast(g, tern__add_scalar(g, tern__unary(g, "round", x), zeros[i]), k ? I : U));
         }
-    assert_ok(tern_graph_check(g));
-    tern__array a = random_array(tern__type_of(g, x), 3, -300, 300);
-    for (int i = 0; i < N; i += 2)
-        ((float *)a.data)[i] = special[i / 2 % TERN_COUNT(special)];
-    compare(cpu, g, NULL, &a);
-    compare(simt, g, NULL, &a);
-    tern__free(a.data);
+    compare_special(g, x);
     tern_graph_destroy(g);
 }
 
@@ -404,8 +410,6 @@ static void quantising_rounds_and_stops(void **state)
 static void bytes_on_their_way(void **state)
 {
     (void)state;
-    static const float special[] = {0.5f, 1.5f, -0.5f, -2.5f, 127.5f, -128.5f, 255.5f, 1e9f, -1e9f, INFINITY, -INFINITY, NAN, 0.49999997f, -0.0f};
-    enum { N = 3 * 37 };
     static const struct { tern_dtype type; int zero; } cases[] = {{U, 0}, {U, 1}, {U, 128}, {U, 255}, {I, 0}, {I, -128}, {I, 127}, {I, -3}};
     tern_graph *g = new_graph();
     tern_session *s = NULL;
@@ -417,17 +421,11 @@ static void bytes_on_their_way(void **state)
         tern_value whole = tern__add_scalar(g, tern__cast(g, byte, TERN_I32), -cases[i].zero);
         tern_graph_output(g, name, tern__mul_scalar(g, tern__cast(g, whole, TERN_F32), -2));
     }
-    assert_ok(tern_graph_check(g));
-    tern__array a = random_array(tern__type_of(g, x), 3, -300, 300);
-    for (int i = 0; i < N; i += 2)
-        ((float *)a.data)[i] = special[i / 2 % TERN_COUNT(special)];
-    compare(cpu, g, NULL, &a);
-    compare(simt, g, NULL, &a);
+    compare_special(g, x);
     assert_ok(tern_session_create(cpu, g, NULL, &s));
     assert_non_null(strstr(tern_session_source(s), "= requantised_u8_"));
     assert_non_null(strstr(tern_session_source(s), "= requantised_i8_"));
     tern_session_destroy(s);
-    tern__free(a.data);
     tern_graph_destroy(g);
 }
 
