@@ -11,6 +11,9 @@
 #include "device/null/null.h"
 #include "device/opencl/opencl.h"
 
+/* 50 us: a thread's waking takes 10 to 30 us, and several times that where other work has the cores. */
+#define WORKER_CYCLES 200e3
+
 tern__size_text tern__size_words(uint64_t bytes)
 {
     static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
@@ -52,8 +55,10 @@ char *tern__cache_dir(const char *asked)
 tern_device *tern__device_new(void)
 {
     tern_device *d = tern__alloc(sizeof *d);
-    if (d)
+    if (d) {
         d->refs = 1;
+        d->worker_cycles = WORKER_CYCLES;
+    }
     return d;
 }
 

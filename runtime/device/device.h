@@ -58,6 +58,7 @@ struct tern_device {
     tern_device_info info;
     tern__family family;
     bool profile;
+    double worker_cycles; /* of one core, for each thread that work is spread over: what waking one should save */
     int dot8, matrix;    /* atomic; what tern__device_dot8 and tern__device_matrix found: 0 not asked yet, 1 no, 2 yes */
     char *cache_dir;     /* "" keeps none */
     void *impl;          /* back end's own */

@@ -64,7 +64,7 @@ static tern_status new_tensor(tern_dtype dtype, const tern_shape *shape, tern_te
 
 tern_status tern_tensor_create(tern_dtype dtype, const tern_shape *shape, tern_tensor **out)
 {
-    tern_tensor *t;
+    tern_tensor *t = NULL;
     if (!out)
         return tern__fail(TERN_E_INVALID, "tensor: nowhere to put the tensor");
     TERN_TRY(new_tensor(dtype, shape, &t));
@@ -82,7 +82,7 @@ tern_status tern_tensor_create(tern_dtype dtype, const tern_shape *shape, tern_t
 
 tern_status tern_tensor_wrap(tern_dtype dtype, const tern_shape *shape, void *data, tern_tensor **out)
 {
-    tern_tensor *t;
+    tern_tensor *t = NULL;
     if (!out)
         return tern__fail(TERN_E_INVALID, "tensor: nowhere to put the tensor");
     TERN_TRY(new_tensor(dtype, shape, &t));
@@ -97,7 +97,7 @@ tern_status tern_tensor_wrap(tern_dtype dtype, const tern_shape *shape, void *da
 
 tern_status tern__tensor_on_device(tern_dtype dtype, const tern_shape *shape, tern__buffer *b, tern_tensor **out)
 {
-    tern_tensor *t;
+    tern_tensor *t = NULL;
     TERN_TRY(new_tensor(dtype, shape, &t));
     if (tern__buffer_size(b) < t->bytes) {
         tern_status st = tern__fail(TERN_E_SHAPE, "tensor: the buffer has %zu bytes, the shape needs %zu", tern__buffer_size(b), t->bytes);

@@ -250,12 +250,11 @@ static tern_status chain_table(tern_session *s, const tern__chain *ch, tern__pla
 /* The launch that stands for the chain's steps, which are recorded. */
 static tern_status add_chain(tern_session *s, const tern__chain *ch)
 {
-    const uint32_t units = s->device->info.compute_units;
     const int n_words = tern__chain_words(ch), n_args = 2 + ch->n_buffers + ch->arena;
     tern__plan_arg *args = tern__alloc_array((size_t)n_args, sizeof *args);
     tern__plan_word *words = tern__alloc_array((size_t)n_words + 1, sizeof *words);
     tern_status st = args && words ? chain_table(s, ch, words) : tern__fail(TERN_E_NOMEM, "session: a chain of %d kernels", ch->n_steps);
-    const size_t bytes[2] = {tern__chain_progress_bytes(ch, units), (size_t)n_words * sizeof(uint32_t)};
+    const size_t bytes[2] = {tern__chain_progress_bytes(ch), (size_t)n_words * sizeof(uint32_t)};
     for (int i = 0; i < 2 && st == TERN_OK; i++) {
         args[i] = (tern__plan_arg){.kind = TERN__PLAN_SLOT, .writes = i == 0};
         st = tern__plan_add_slot(s->plan, TERN__SLOT_OWNED, bytes[i], &args[i].slot);
@@ -265,7 +264,7 @@ static tern_status add_chain(tern_session *s, const tern__chain *ch)
     if (st == TERN_OK && ch->arena)
         args[n_args - 1] = (tern__plan_arg){.kind = TERN__PLAN_ARENA, .writes = true};
     if (st == TERN_OK) {
-        const tern__plan_launch l = {.kernel = ch->name, .dims = 1, .global = {units, 1, 1}, .local = {1, 1, 1}, .args = args, .n_args = n_args};
+        const tern__plan_launch l = {.kernel = ch->name, .dims = 1, .global = {ch->workers, 1, 1}, .local = {1, 1, 1}, .args = args, .n_args = n_args};
         st = tern__plan_chain(s->plan, ch->n_steps, &l, words, n_words, TERN__CHAIN_UNIT);
     }
     tern__free(args);

@@ -198,6 +198,30 @@ static tern_status put(tern__compile *c, tern__kern *k, bool arena, bool *open)
     return TERN_OK;
 }
 
+/* Cycles that one core takes for the chain: two fused multiply-adds of vectors in each, and 16 bytes. */
+static double cycles_of(const tern__compile *c, const tern__chain *ch)
+{
+    double cycles = 0;
+    for (int i = 0; i < c->n_groups; i++) {
+        const tern__group *gr = c->groups[i];
+        int steps = 0, kerns = 0;
+        for (int j = 0; j < gr->n_kerns; j++) {
+            kerns += !gr->kerns[j]->prepare;
+            steps += gr->kerns[j]->chain == ch;
+        }
+        if (steps)
+            cycles += ((double)gr->flops / (4 * TERN_MAX(c->device->info.native_vector_f32, 1u)) + (double)gr->bytes_fused / 16) * steps / kerns;
+    }
+    return cycles;
+}
+
+/* As many workers as there are units, or as have something to do. */
+static void choose_workers(const tern__compile *c, tern__chain *ch)
+{
+    const double busy = cycles_of(c, ch) / c->device->worker_cycles;
+    ch->workers = busy < c->device->info.compute_units ? TERN_MAX((uint32_t)busy, 1u) : c->device->info.compute_units;
+}
+
 static tern_status form_chains(tern__compile *c)
 {
     const bool arena = has_one_arena(c);
@@ -216,6 +240,8 @@ static tern_status form_chains(tern__compile *c)
     for (int i = 0; i < c->n_chains; i++)
         for (int j = 0; j < c->chains[i]->n_steps; j++)
             c->chains[i]->steps[j]->chain = c->chains[i];
+    for (int i = 0; i < c->n_chains; i++)
+        choose_workers(c, c->chains[i]);
     return TERN_OK;
 }
 
@@ -285,7 +311,7 @@ tern_status tern__chain_table(const tern__compile *c, const tern__chain *ch, ter
         for (int d = 0; d < 3; d++)
             step[1 + d].number = (uint32_t)ch->steps[i]->global[d];
         /* Pixels come first, channels next: a worker that keeps to its pixels finds what it made in its own cache. */
-        step[4].number = ch->steps[i]->global[0] >= (size_t)MIN_PLACES * c->device->info.compute_units;
+        step[4].number = ch->steps[i]->global[0] >= (size_t)MIN_PLACES * ch->workers;
         const int n_args = tern__kern_args(ch->steps[i], args);
         for (int a = 0; a < n_args; a++) {
             tern__chain_word *arg = &step[HEAD + 2 * a];
@@ -308,7 +334,7 @@ int tern__chain_words(const tern__chain *ch)
     return ch->n_steps * stride_of(ch);
 }
 
-size_t tern__chain_progress_bytes(const tern__chain *ch, uint32_t units)
+size_t tern__chain_progress_bytes(const tern__chain *ch)
 {
-    return ((size_t)ch->n_steps * (units + 1u) + 1) * LINE * sizeof(uint32_t);
+    return ((size_t)ch->n_steps * (ch->workers + 1u) + 1) * LINE * sizeof(uint32_t);
 }

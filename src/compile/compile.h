@@ -62,6 +62,7 @@ typedef struct tern__chain {
     tern__kern_arg *buffers;     /* the different values and slots among their arguments */
     int n_buffers, cap_buffers;
     int max_args;                /* of a step */
+    uint32_t workers;            /* work-groups of the launch */
     bool arena;                  /* intermediates are not among the buffers: they are parts of the arena, one more parameter */
     char name[24];
 } tern__chain;
@@ -172,7 +173,7 @@ tern_status tern__chain_table(const tern__compile *c, const tern__chain *ch, ter
 /* Is the argument reached through the arena? */
 bool tern__chain_in_arena(const tern__compile *c, const tern__chain *ch, const tern__kern_arg *a);
 /* What the launch counts its progress in, zero before the first one and after each. */
-size_t tern__chain_progress_bytes(const tern__chain *ch, uint32_t units);
+size_t tern__chain_progress_bytes(const tern__chain *ch);
 void tern__chain_destroy(tern__chain *ch);
 
 /* --- Layout (layout.c) --- */
