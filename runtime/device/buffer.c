@@ -39,7 +39,7 @@ static uint64_t next_id(void)
 static void destroy_memory(tern_device *d, tern__buffer *b)
 {
     if (b->mem)
-        d->ops->buffer_destroy(b);
+        d->ops->buffer_destroy(d, b);
     tern__free(b);
 }
 

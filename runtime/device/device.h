@@ -29,7 +29,7 @@ typedef struct tern__device_ops {
     tern_status (*buffer_create)(tern_device *d, size_t size, tern__buffer *b);
     tern_status (*buffer_wrap)(tern_device *d, const void *data, size_t size, tern__buffer *b); /* optional */
     tern_status (*buffer_slice)(tern__buffer *parent, size_t offset, size_t size, tern__buffer *b);
-    void (*buffer_destroy)(tern__buffer *b);
+    void (*buffer_destroy)(tern_device *d, tern__buffer *b);
     /* Wait until data may change, or be read; later: only enqueue, what is done by the next finish. */
     tern_status (*write)(tern__buffer *b, size_t offset, const void *data, size_t size, bool later);
     tern_status (*read)(tern__buffer *b, size_t offset, void *data, size_t size, bool later);

@@ -13,6 +13,7 @@ struct tern__buffer {
     size_t capacity;      /* bytes that are really there */
     uint64_t id;          /* never reused, unlike addresses: what kernels remember their arguments by */
     void *mem;            /* back end's: a cl_mem, or host memory */
+    char *host;           /* back end's: the same memory where the host sees it; NULL: it does not, or this is a slice */
     bool pooled;          /* goes to the pool rather than away */
     int refs;             /* atomic */
     tern__buffer *next;   /* in the pool */

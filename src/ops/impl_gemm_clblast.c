@@ -182,7 +182,7 @@ static bool accept_elements(const tern__lower *l, tern_value v, tern__str *why)
 
 static bool accept_device(const tern__lower *l, tern_dtype dtype, tern__str *why)
 {
-    if (!tern_device_cl_queue(tern__lower_open_device(l)))
+    if (!tern_device_cl_context(tern__lower_open_device(l)))
         tern__str_add(why, "it needs an OpenCL device");
     else if (tern__lower_family(l) != TERN__FAMILY_SIMT)
         tern__str_add(why, "made for GPUs");

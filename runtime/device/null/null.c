@@ -28,8 +28,9 @@ static tern_status buffer_slice(tern__buffer *parent, size_t offset, size_t size
     return TERN_OK;
 }
 
-static void buffer_destroy(tern__buffer *b)
+static void buffer_destroy(tern_device *d, tern__buffer *b)
 {
+    (void)d;
     if (!b->parent)
         tern__free(b->mem);
 }

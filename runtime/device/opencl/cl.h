@@ -2,10 +2,9 @@
 #ifndef TERN_DEVICE_OPENCL_CL_H
 #define TERN_DEVICE_OPENCL_CL_H
 
-#ifndef CL_TARGET_OPENCL_VERSION
-#define CL_TARGET_OPENCL_VERSION 120
-#endif
 #include <CL/cl.h>
+
+#include "tern_config.h"
 
 #include "base/fault.h"
 #include "base/str.h"
@@ -115,6 +114,26 @@ TERN_CL_STATUS_CALLS(TERN_CL_DEFINE_STATUS)
 TERN_CL_ENDING_CALLS(TERN_CL_DEFINE_ENDING)
 TERN_CL_OBJECT_CALLS(TERN_CL_DEFINE_OBJECT)
 
+/* Memory that host and device share. */
+static inline void *tern__clSVMAlloc(cl_context c, size_t n)
+{
+#if TERN_HAVE_SVM
+    return tern__fault_hit(TERN__FAULT_CL) ? NULL : clSVMAlloc(c, CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER, n, 0);
+#else
+    (void)c, (void)n;
+    return NULL;
+#endif
+}
+
+static inline void tern__clSVMFree(cl_context c, void *p)
+{
+#if TERN_HAVE_SVM
+    clSVMFree(c, p);
+#else
+    (void)c, (void)p;
+#endif
+}
+
 /* "CL_OUT_OF_RESOURCES"; "an unknown OpenCL error" for a code no header names. */
 const char *tern__cl_error_name(cl_int err);
 /* Records "<sentence>: CL_OUT_OF_RESOURCES (-5)" and returns the status that fits the code. */
@@ -124,11 +143,23 @@ tern_status tern__cl_fail(cl_int err, const char *fmt, ...) TERN_PRINTF(2, 3);
  * #line directives give it. source may be NULL. */
 void tern__cl_log_pick(tern__str *out, const char *log, const char *source, size_t len);
 
+/* A read that waits for tern__cl_ops.finish, which copies, or for the next command, before which it is enqueued. */
+struct tern__cl_read {
+    tern__buffer *from; /* whole */
+    size_t offset, size;
+    void *to;
+};
+
 /* An open OpenCL device. */
 struct tern__cl {
     cl_context context;
     cl_command_queue queue;
     cl_device_id device;
+    bool shared; /* its buffers are fine-grained shared memory: the host may use them while nothing is queued */
+    bool lent;   /* others may have put commands into the queue */
+    bool queued; /* commands that may not be done */
+    int n_reads;
+    struct tern__cl_read reads[16];
 };
 static inline struct tern__cl *tern__cl_of(const tern_device *d)
 {
@@ -144,9 +175,12 @@ tern_status tern__cl_probe(cl_platform_id platform, cl_device_id device, tern_de
 tern_status tern__cl_buffer_create(tern_device *d, size_t size, tern__buffer *b);
 tern_status tern__cl_buffer_wrap(tern_device *d, const void *data, size_t size, tern__buffer *b);
 tern_status tern__cl_buffer_slice(tern__buffer *parent, size_t offset, size_t size, tern__buffer *b);
-void tern__cl_buffer_destroy(tern__buffer *b);
+void tern__cl_buffer_destroy(tern_device *d, tern__buffer *b);
 tern_status tern__cl_write(tern__buffer *b, size_t offset, const void *data, size_t size, bool later);
 tern_status tern__cl_read(tern__buffer *b, size_t offset, void *data, size_t size, bool later);
+/* Before a command is enqueued. */
+tern_status tern__cl_enqueue(tern_device *d);
+tern_status tern__cl_finish(tern_device *d);
 tern_status tern__cl_copy(tern__buffer *src, size_t src_off, tern__buffer *dst, size_t dst_off, size_t size);
 tern_status tern__cl_fill_zero(tern__buffer *b);
 tern_status tern__cl_map(tern__buffer *b, bool write, void **out);

@@ -1,4 +1,5 @@
-/* Memory on an OpenCL device: mapped where the host shares it, copied where not. */
+/* Memory on an OpenCL device: used in place where the host shares it at every byte, mapped where it shares it, copied where not. A command costs a CPU's
+ * driver several microseconds, as much as a small layer. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -17,39 +18,82 @@ static cl_mem whole(tern__buffer *b)
     return tern__buffer_root(b)->mem;
 }
 
+/* Where the host sees byte `offset` of b; NULL: it does not. */
+static char *host_of(tern__buffer *b, size_t offset)
+{
+    char *host = tern__buffer_root(b)->host;
+    return host ? host + b->offset + offset : NULL;
+}
+
+static bool is_idle(const tern_device *d)
+{
+    return !tern__cl_of(d)->queued && !tern__cl_of(d)->lent;
+}
+
+/* Nothing is queued any more. */
+static tern_status wait_idle(tern_device *d)
+{
+    return is_idle(d) ? TERN_OK : tern__cl_finish(d);
+}
+
 /* Large pages for large buffers in the host's memory, where systems give them only on request: kernels that walk
  * matrices otherwise spend their time on address translation. Advice only: whatever fails, the buffer works. */
 #ifdef MADV_HUGEPAGE
 #define LARGE_PAGE ((uintptr_t)2 << 20)
-static void advise_large_pages(tern_device *d, cl_mem mem, size_t size)
+static void advise(void *p, size_t size)
+{
+    uintptr_t from = ((uintptr_t)p + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1), to = ((uintptr_t)p + size) & ~(LARGE_PAGE - 1);
+    if (from < to)
+        madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
+static void advise_large_pages(tern_device *d, const tern__buffer *b, size_t size)
 {
     cl_command_queue queue = tern__cl_of(d)->queue;
     cl_int err = CL_SUCCESS;
     if (!d->info.unified_memory || size < 2 * LARGE_PAGE)
         return;
-    void *p = tern__clEnqueueMapBuffer(queue, mem, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, size, 0, NULL, NULL, &err);
+    if (b->host) {
+        advise(b->host, size);
+        return;
+    }
+    void *p = tern__clEnqueueMapBuffer(queue, b->mem, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, size, 0, NULL, NULL, &err);
     if (err != CL_SUCCESS || !p)
         return;
-    uintptr_t from = ((uintptr_t)p + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1), to = ((uintptr_t)p + size) & ~(LARGE_PAGE - 1);
-    if (from < to)
-        madvise((void *)from, to - from, MADV_HUGEPAGE);
-    tern__clEnqueueUnmapMemObject(queue, mem, p, 0, NULL, NULL);
+    advise(p, size);
+    tern__clEnqueueUnmapMemObject(queue, b->mem, p, 0, NULL, NULL);
 }
 #else
-static void advise_large_pages(tern_device *d, cl_mem mem, size_t size)
+static void advise_large_pages(tern_device *d, const tern__buffer *b, size_t size)
 {
-    (void)d, (void)mem, (void)size;
+    (void)d, (void)b, (void)size;
 }
 #endif
 
+static cl_mem create_memory(tern_device *d, size_t size, char **host, cl_int *err)
+{
+    const struct tern__cl *cl = tern__cl_of(d);
+    if (!cl->shared)
+        return tern__clCreateBuffer(cl->context, CL_MEM_READ_WRITE | (d->info.unified_memory ? CL_MEM_ALLOC_HOST_PTR : 0), size, NULL, err);
+    *err = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+    *host = tern__clSVMAlloc(cl->context, size);
+    cl_mem mem = *host ? tern__clCreateBuffer(cl->context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, size, *host, err) : NULL;
+    if (*host && !mem) {
+        tern__clSVMFree(cl->context, *host);
+        *host = NULL;
+    }
+    return mem;
+}
+
 tern_status tern__cl_buffer_create(tern_device *d, size_t size, tern__buffer *b)
 {
-    cl_mem_flags flags = CL_MEM_READ_WRITE | (d->info.unified_memory ? CL_MEM_ALLOC_HOST_PTR : 0);
     cl_int err = CL_SUCCESS;
-    cl_mem mem = tern__clCreateBuffer(tern__cl_of(d)->context, flags, size, NULL, &err);
+    char *host = NULL;
+    cl_mem mem = create_memory(d, size, &host, &err);
     if (err == CL_SUCCESS && mem) {
         b->mem = mem;
-        advise_large_pages(d, mem, size);
+        b->host = host;
+        advise_large_pages(d, b, size);
         return TERN_OK;
     }
     tern_status st = tern__cl_fail(err, "device: \"%s\" could not give %s of its %s", d->info.name, tern__size_words(size).s,
@@ -81,14 +125,22 @@ tern_status tern__cl_buffer_slice(tern__buffer *parent, size_t offset, size_t si
     return TERN_OK;
 }
 
-void tern__cl_buffer_destroy(tern__buffer *b)
+void tern__cl_buffer_destroy(tern_device *d, tern__buffer *b)
 {
+    if (b->host)
+        (void)wait_idle(d); /* the driver knows what still needs b->mem, but not what needs the memory under it */
     tern__clReleaseMemObject(b->mem);
+    if (b->host)
+        tern__clSVMFree(tern__cl_of(d)->context, b->host);
 }
 
 static tern_status map_range(tern__buffer *b, size_t offset, size_t size, cl_map_flags flags, void **out)
 {
     cl_int err = CL_SUCCESS;
+    *out = host_of(b, offset);
+    if (*out)
+        return wait_idle(b->device);
+    TERN_TRY(tern__cl_enqueue(b->device));
     void *p = tern__clEnqueueMapBuffer(queue_of(b), whole(b), CL_TRUE, flags, b->offset + offset, size, 0, NULL, NULL, &err);
     if (err != CL_SUCCESS || !p)
         return tern__cl_fail(err, "device: mapping %zu bytes at %zu failed", size, b->offset + offset);
@@ -98,6 +150,9 @@ static tern_status map_range(tern__buffer *b, size_t offset, size_t size, cl_map
 
 tern_status tern__cl_unmap(tern__buffer *b, void *p)
 {
+    if (host_of(b, 0))
+        return TERN_OK;
+    TERN_TRY(tern__cl_enqueue(b->device));
     cl_int err = tern__clEnqueueUnmapMemObject(queue_of(b), whole(b), p, 0, NULL, NULL);
     return err == CL_SUCCESS ? TERN_OK : tern__cl_fail(err, "device: unmapping a buffer of %zu bytes failed", b->size);
 }
@@ -109,30 +164,38 @@ tern_status tern__cl_map(tern__buffer *b, bool write, void **out)
 
 tern_status tern__cl_write(tern__buffer *b, size_t offset, const void *data, size_t size, bool later)
 {
-    if (b->device->info.unified_memory && !later) {
+    if ((b->device->info.unified_memory && !later) || (host_of(b, 0) && is_idle(b->device))) {
         void *p;
         TERN_TRY(map_range(b, offset, size, CL_MAP_WRITE_INVALIDATE_REGION, &p));
         memcpy(p, data, size);
         return tern__cl_unmap(b, p);
     }
+    TERN_TRY(tern__cl_enqueue(b->device));
     cl_int err = tern__clEnqueueWriteBuffer(queue_of(b), whole(b), later ? CL_FALSE : CL_TRUE, b->offset + offset, size, data, 0, NULL, NULL);
     return err == CL_SUCCESS ? TERN_OK : tern__cl_fail(err, "device: writing %zu bytes at %zu failed", size, b->offset + offset);
 }
 
 tern_status tern__cl_read(tern__buffer *b, size_t offset, void *data, size_t size, bool later)
 {
-    if (b->device->info.unified_memory && !later) {
+    if ((b->device->info.unified_memory && !later) || (host_of(b, 0) && is_idle(b->device))) {
         void *p;
         TERN_TRY(map_range(b, offset, size, CL_MAP_READ, &p));
         memcpy(data, p, size);
         return tern__cl_unmap(b, p);
     }
+    struct tern__cl *cl = tern__cl_of(b->device);
+    if (host_of(b, 0) && later && !cl->lent && cl->n_reads < TERN_COUNT(cl->reads)) {
+        cl->reads[cl->n_reads++] = (struct tern__cl_read){ tern__buffer_root(b), b->offset + offset, size, data };
+        return TERN_OK;
+    }
+    TERN_TRY(tern__cl_enqueue(b->device));
     cl_int err = tern__clEnqueueReadBuffer(queue_of(b), whole(b), later ? CL_FALSE : CL_TRUE, b->offset + offset, size, data, 0, NULL, NULL);
     return err == CL_SUCCESS ? TERN_OK : tern__cl_fail(err, "device: reading %zu bytes at %zu failed", size, b->offset + offset);
 }
 
 tern_status tern__cl_copy(tern__buffer *src, size_t src_off, tern__buffer *dst, size_t dst_off, size_t size)
 {
+    TERN_TRY(tern__cl_enqueue(src->device));
     cl_int err = tern__clEnqueueCopyBuffer(queue_of(src), whole(src), whole(dst), src->offset + src_off, dst->offset + dst_off, size, 0,
                                            NULL, NULL);
     return err == CL_SUCCESS ? TERN_OK : tern__cl_fail(err, "device: copying %zu bytes failed", size);
@@ -143,6 +206,7 @@ tern_status tern__cl_fill_zero(tern__buffer *b)
     static const uint8_t zeros[16];
     /* A slice's padding belongs to nobody else, so whole patterns may run into it. */
     size_t pattern = b->capacity % sizeof zeros == 0 && b->offset % sizeof zeros == 0 ? sizeof zeros : 1;
+    TERN_TRY(tern__cl_enqueue(b->device));
     cl_int err = tern__clEnqueueFillBuffer(queue_of(b), whole(b), zeros, pattern, b->offset, b->capacity, 0, NULL, NULL);
     return err == CL_SUCCESS ? TERN_OK : tern__cl_fail(err, "device: clearing %zu bytes failed", b->capacity);
 }

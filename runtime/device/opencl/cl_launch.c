@@ -44,6 +44,7 @@ tern_status tern__cl_kernel_set_arg(tern__kernel *k, int index, const tern__arg 
 tern_status tern__cl_launch(tern__kernel *k, int dims, const size_t global[3], const size_t local[3], void **event)
 {
     cl_event e = NULL;
+    TERN_TRY(tern__cl_enqueue(k->device));
     cl_int err = tern__clEnqueueNDRangeKernel(tern__cl_of(k->device)->queue, k->impl, (cl_uint)dims, NULL, global,
                                               local[0] ? local : NULL, 0, NULL, event ? &e : NULL);
     if (err != CL_SUCCESS)

@@ -86,7 +86,10 @@ cl_context tern_device_cl_context(const tern_device *d)
 
 cl_command_queue tern_device_cl_queue(const tern_device *d)
 {
-    return is_cl(d) ? tern__cl_of(d)->queue : NULL;
+    if (!is_cl(d))
+        return NULL;
+    tern__cl_of(d)->lent = true;
+    return tern__cl_of(d)->queue;
 }
 
 static tern_status check_mem(const tern_device *d, cl_mem mem, size_t need, size_t *size)
