@@ -1,8 +1,8 @@
 /* Pooling over windows in up to three spatial dimensions; missing ones come first and have extent 1.
  *     y[n, c, o] = largest x, or sum of x / divisor, over the taps k with i = o * STRIDE - PAD + k * DILATION inside x
  *     at[n, c, o] = the tap of the largest, row-major, the first of equal ones (INDEXED)
- * ROWS n (CPU): one item computes n rows of y for W neighbouring channels. Range (OUT_0 * OUT_1 / ROWS rounded up, CHANNELS / W, BATCH), groups of
- * one item.
+ * ROWS n (CPU): one item computes n rows of y for W neighbouring channels, or, with PIXELS, W neighbours of a row at a time for one channel. Range
+ * (OUT_0 * OUT_1 / ROWS rounded up, CHANNELS / W or CHANNELS, BATCH), groups of one item.
  * ROWS 0 (else): one item an element of y (W = 1). Range: BATCH * CHANNELS * OUT_0 * OUT_1 * OUT_2, 64 items a group. */
 #ifndef KERNEL /* Defaults, so that this file parses on its own. */
 #define KERNEL pool
@@ -13,6 +13,7 @@
 #define M int    /* what comparing two T gives */
 #define W 1
 #define ROWS 0
+#define PIXELS 0 /* 1: STRIDE_2 is 1 or 2, no window reaches outside x, and OUT_2 is at least W */
 #define MAXIMUM 1
 #define INDEXED 1
 #define INDEX uchar /* register type of W positions */
@@ -69,15 +70,20 @@ static inline void STORE_INDEX(uchar at, uint n, uint c, uint o1, uint o2, HOOK_
 #else
 #define AT(a, b, c) (uint)(a), (uint)(b), (uint)(c)
 #endif
+#if PIXELS /* the last vector of a row moves back to stay inside */
+#define FOR_ROW for (int o = 0, o2 = 0; o < OUT_2; o += W, o2 = min(o, OUT_2 - W))
+#else
+#define FOR_ROW for (int o2 = 0; o2 < OUT_2; o2++)
+#endif
 #define COUNTS (!MAXIMUM && !DIVISOR && !INSIDE)
 
 kernel void KERNEL(HOOK_PARAMS)
 {
 #if ROWS
-    const uint n = get_global_id(2), c = get_global_id(1) * W;
+    const uint n = get_global_id(2), c = get_global_id(1) * (PIXELS ? 1 : W);
     const int first_row = (int)get_global_id(0) * ROWS, last_row = min(first_row + ROWS, OUT_0 * OUT_1);
-    for (int row = first_row; row < last_row; row++)
-        for (int o2 = 0, o1 = row % OUT_1, o0 = row / OUT_1; o2 < OUT_2; o2++)
+    for (int row = first_row, o0 = row / OUT_1, o1 = row % OUT_1; row < last_row; row++, o0 = row / OUT_1, o1 = row % OUT_1)
+        FOR_ROW
 #else
     const uint at = get_global_id(0);
     const int o2 = at % OUT_2, o1 = at / OUT_2 % OUT_1, o0 = at / OUT_2 / OUT_1 % OUT_0;
@@ -114,7 +120,14 @@ kernel void KERNEL(HOOK_PARAMS)
 #if COUNTS && !INCLUDE_PAD
                     taps++;
 #endif
+#if PIXELS && STRIDE_2 == 2
+                    /* From an even column on, so that nothing behind the row is loaded. */
+                    const int odd = k2 * DILATION_2 & 1;
+                    const T a = LOAD(n, c, AT(i0, i1, i2 - odd), HOOK_ARGS), b = LOAD(n, c, AT(i0, i1, i2 - odd + W), HOOK_ARGS);
+                    const T x = odd ? (T)(a.odd, b.odd) : (T)(a.even, b.even);
+#else
                     const T x = LOAD(n, c, AT(i0, i1, i2), HOOK_ARGS);
+#endif
 #if !MAXIMUM
                     acc += x;
 #elif INDEXED
@@ -154,4 +167,5 @@ kernel void KERNEL(HOOK_PARAMS)
 #undef FINISH_INDEX
 #undef I
 #undef AT
+#undef FOR_ROW
 #undef COUNTS

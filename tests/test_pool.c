@@ -26,6 +26,14 @@ static const pooling planes[] = {
     {"average_pool", WITH(LIST("kernel", 3, 2), LIST("strides", 2, 3), LIST("pads", 1, 0, 0, 1), TERN_INT("ceil_mode", 1), TERN_INT("count_include_pad", 1))},
     {"average_pool", WITH(LIST("kernel", 3, 3), LIST("strides", 1, 2), TERN_INT("divisor", 5))},
 };
+static const pooling rows[] = {
+    {"max_pool", WITH(LIST("kernel", 2, 2), LIST("strides", 2, 2))},
+    {"max_pool", WITH(LIST("kernel", 1, 3), LIST("strides", 1, 2))},
+    {"max_pool", WITH(LIST("kernel", 3, 4), LIST("strides", 1, 1))},
+    {"max_pool", WITH(LIST("kernel", 2, 2), LIST("strides", 2, 2), LIST("dilations", 1, 3))},
+    {"average_pool", WITH(LIST("kernel", 3, 3), LIST("strides", 3, 2))},
+    {"average_pool", WITH(LIST("kernel", 2, 5), LIST("strides", 1, 1), TERN_INT("divisor", 7))},
+};
 static const pooling lines[] = {
     {"max_pool", WITH(LIST("kernel", 3), LIST("strides", 3))},
     {"max_pool", WITH(LIST("kernel", 3), LIST("strides", 2), LIST("pads", 1, 1))},
@@ -92,6 +100,35 @@ static void test_plain(void **state)
     check("cpu", (tern_shape){.rank = 5, .dim = {1, 3, 4, 5, 7}}, false, volumes, TERN_COUNT(volumes));
 }
 
+/* Rows of plain channels, of which vectors of pixels are computed where they fit: rests, overlaps, and taps at odd columns up to the last one. */
+static void test_rows_of_pixels(void **state)
+{
+    (void)state;
+    static const struct { tern_dtype type; int64_t width; } inputs[] = {
+        {TERN_F32, 5}, {TERN_F32, 9}, {TERN_F32, 16}, {TERN_F32, 18}, {TERN_F32, 70}, {TERN_F16, 33}, {TERN_U8, 34}, {TERN_I64, 35}};
+    tern_device *d = NULL;
+    MUST(tern_device_open(&(tern_device_params){.family = "cpu"}, &d));
+    for (int i = 0; i < TERN_COUNT(inputs); i++) {
+        const tern_dtype t = inputs[i].type;
+        const tern_shape shape = {.rank = 4, .dim = {2, 3, 7, inputs[i].width}};
+        tern_graph *g = NULL;
+        tern_session *s = NULL;
+        MUST(tern_graph_create(&g));
+        tern_value x = tern__cast(g, tern__add_scalar(g, tern__mul_scalar(g, tern_graph_input(g, "x", TERN_F32, &shape, 0), 60), 125), t);
+        for (int k = 0; k < TERN_COUNT(rows) && (tern__dtype_is(t, TERN__T_FLOAT) || !strcmp(rows[k].op, "max_pool")); k++) {
+            char name[8];
+            snprintf(name, sizeof name, "y%d", k);
+            tern_graph_output(g, name, tern_graph_op1(g, rows[k].op, x, rows[k].attrs));
+        }
+        check_session(d, g, NULL, 1, t == TERN_F16 ? 2e-3 : 1e-5);
+        MUST(tern_session_create(d, g, NULL, &s));
+        assert_true(strstr(tern_session_source(s), "#define PIXELS 1") || inputs[i].width < 16);
+        tern_session_destroy(s);
+        tern_graph_destroy(g);
+    }
+    tern_device_close(d);
+}
+
 static void test_simt(void **state)
 {
     (void)state;
@@ -130,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocked),
         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_rows_of_pixels),
         cmocka_unit_test(test_simt),
         cmocka_unit_test(test_no_reorder_between),
     };

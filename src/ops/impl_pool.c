@@ -110,35 +110,43 @@ static void define_windows(tern__kern *k, const tern__node *n, const tern__spati
 
 /* --- Hooks: batch, channel, and each spatial axis --- */
 
-static void hook_axes(const tern__spatial *sp, int width, tern__hook_axis axes[6])
+/* Elements that an item handles at a time: neighbouring channels, or neighbours along the last dimension. */
+typedef struct vector {
+    int width;
+    bool pixels;
+} vector;
+
+static int hook_axes(const tern__spatial *sp, vector v, tern__hook_axis axes[6])
 {
     memset(axes, 0, 6 * sizeof *axes);
     for (int i = 0; i < 2 + sp->n_dims; i++)
         axes[i].dims = 1;
-    axes[1].multiple_of = width;
+    axes[1].multiple_of = v.pixels ? 1 : v.width;
+    return v.width == 1 ? -1 : v.pixels ? 1 + sp->n_dims : 1;
 }
 
-static void load_hook(tern__kern *k, const char *name, tern_value v, const tern__spatial *sp, int width)
+static void load_hook(tern__kern *k, const char *name, tern_value x, const tern__spatial *sp, vector v)
 {
     tern__hook_axis axes[6];
-    hook_axes(sp, width, axes);
-    tern__kern_load(k, name, v, axes, width > 1 ? 1 : -1, 1u | (unsigned)width);
+    const int lane = hook_axes(sp, v, axes);
+    tern__kern_load(k, name, x, axes, lane, 1u | (unsigned)v.width);
 }
 
-static void store_hook(tern__kern *k, const char *name, tern_value v, const tern__spatial *sp, int width)
+static void store_hook(tern__kern *k, const char *name, tern_value y, const tern__spatial *sp, vector v)
 {
     tern__hook_axis axes[6];
-    hook_axes(sp, width, axes);
-    tern__kern_store(k, name, v, axes, width > 1 ? 1 : -1, 1u | (unsigned)width);
+    const int lane = hook_axes(sp, v, axes);
+    tern__kern_store(k, name, y, axes, lane, 1u | (unsigned)v.width);
 }
 
 /* rows: of the last dimension, that an item computes; 0: one element. */
-static tern_status range(tern__kern *k, const tern__spatial *sp, const int64_t positions[3], int width, int64_t rows)
+static tern_status range(tern__kern *k, const tern__spatial *sp, const int64_t positions[3], vector v, int64_t rows)
 {
     tern__cpu_define(k, "ROWS", rows);
+    tern__cpu_define(k, "PIXELS", v.pixels);
     const int64_t total = sp->batch * sp->c_in * positions[0] * positions[1] * positions[2];
     if (rows)
-        tern__cpu_range(k, tern__div_up(positions[0] * positions[1], rows), sp->c_in / width, sp->batch);
+        tern__cpu_range(k, tern__div_up(positions[0] * positions[1], rows), v.pixels ? sp->c_in : sp->c_in / v.width, sp->batch);
     else /* an empty result still has a kernel, so that its memory is known to the plan; no item gets as far as storing */
         tern__kern_range(k, 1, (size_t[3]){(size_t)TERN_MAX(total, 1), 1, 1}, (size_t[3]){64, 1, 1});
     return TERN_OK;
@@ -146,29 +154,45 @@ static tern_status range(tern__kern *k, const tern__spatial *sp, const int64_t p
 
 /* --- Kernels --- */
 
+/* Neighbours in a row of plain channels that a CPU computes as a vector; 0: none. */
+static int pixel_vector(const tern__lower *l, const tern__node *n, const tern__spatial *sp)
+{
+    const int64_t stride = sp->stride[2], reach = (sp->kernel[2] - 1) * sp->dilation[2] & ~(stride - 1);
+    const bool plain = tern__lower_type(l, n->in[0])->layout.kind != TERN__BLOCKED && tern__lower_type(l, n->out[0])->layout.kind != TERN__BLOCKED;
+    if (tern__lower_family(l) != TERN__FAMILY_CPU || !plain || stride > 2 || sp->pad[2] != 0 || !inside(sp))
+        return 0;
+    for (int w = TERN_MIN((int)tern__lower_device(l)->native_vector_f32, 16); w >= 4; w /= 2)
+        if (sp->out[2] >= w && (sp->out[2] - w) * stride + reach + w * stride <= sp->in[2])
+            return w;
+    return 0;
+}
+
+/* width: of the vectors of channels. */
 static tern_status lower_pool(tern__lower *l, const tern__node *n, const tern__spatial *sp, int width)
 {
     const tern_dtype t = tern__lower_type(l, n->out[0])->dtype;
+    const bool indexed = n->n_out > 1 && tern__lower_is_wanted(l, n->out[1]);
+    const int pixels = width == 1 && !indexed ? pixel_vector(l, n, sp) : 0;
+    const vector v = {pixels ? pixels : width, pixels > 0};
     tern__kern *k = tern__lower_kernel(l, "pool.cl");
     if (!k)
         return TERN_E_NOMEM;
-    define_types(k, t, width);
+    define_types(k, t, v.width);
     define_windows(k, n, sp);
     tern__cpu_define(k, "IS_FLOAT", tern__dtype_is(t, TERN__T_FLOAT));
     tern__kern_define(k, "LOWEST", "%s", lowest(t));
-    load_hook(k, "LOAD_X", n->in[0], sp, width);
-    store_hook(k, "STORE", n->out[0], sp, width);
-    const bool indexed = n->n_out > 1 && tern__lower_is_wanted(l, n->out[1]);
+    load_hook(k, "LOAD_X", n->in[0], sp, v);
+    store_hook(k, "STORE", n->out[0], sp, v);
     tern__cpu_define(k, "INDEXED", indexed);
     if (indexed) {
-        define_index(k, tern__lower_type(l, n->out[1])->dtype, width);
-        store_hook(k, "STORE_INDEX", n->out[1], sp, width);
+        define_index(k, tern__lower_type(l, n->out[1])->dtype, v.width);
+        store_hook(k, "STORE_INDEX", n->out[1], sp, v);
     }
     /* Rows of single elements too: what finds an item's place costs a CPU more than the element. */
     const int64_t total = sp->batch * sp->c_in * sp->out[0] * sp->out[1] * sp->out[2];
     if (width == 1 && tern__lower_family(l) == TERN__FAMILY_CPU && total > 0)
-        return range(k, sp, sp->out, 1, TERN_MIN(tern__div_up(ITEM_ELEMENTS, sp->out[2]), sp->out[0] * sp->out[1]));
-    return range(k, sp, sp->out, width, width > 1);
+        return range(k, sp, sp->out, v, TERN_MIN(tern__div_up((int64_t)ITEM_ELEMENTS * v.width, sp->out[2]), sp->out[0] * sp->out[1]));
+    return range(k, sp, sp->out, v, width > 1);
 }
 
 static tern_status lower_grad(tern__lower *l, const tern__node *n, const tern__spatial *sp, int width)
@@ -177,6 +201,7 @@ static tern_status lower_grad(tern__lower *l, const tern__node *n, const tern__s
     if (!k)
         return TERN_E_NOMEM;
     const bool cells = is_max(n) && has_cells(sp);
+    const vector v = {width, false};
     int64_t positions[3];
     for (int d = 0; d < 3; d++)
         positions[d] = cells ? tern__div_up(sp->in[d], sp->kernel[d]) : sp->in[d];
@@ -185,10 +210,10 @@ static tern_status lower_grad(tern__lower *l, const tern__node *n, const tern__s
     define_axes(k, "POSITIONS", positions);
     tern__cpu_define(k, "CELLS", cells);
     if (is_max(n))
-        load_hook(k, "LOAD_INDEX", n->in[0], sp, width);
-    load_hook(k, "LOAD_DY", n->in[is_max(n) ? 1 : 0], sp, width);
-    store_hook(k, "STORE", n->out[0], sp, width);
-    return range(k, sp, positions, width, width > 1);
+        load_hook(k, "LOAD_INDEX", n->in[0], sp, v);
+    load_hook(k, "LOAD_DY", n->in[is_max(n) ? 1 : 0], sp, v);
+    store_hook(k, "STORE", n->out[0], sp, v);
+    return range(k, sp, positions, v, width > 1);
 }
 
 static tern_status lower_width(tern__lower *l, const tern__node *n, int width)
