@@ -125,6 +125,7 @@ bool tern__body_vectorizable(const tern__body *b, int width);
 typedef struct tern__needs {
     struct { const tern__op *op; tern_dtype t; int width; } f[256];
     int n;
+    bool transposes;
     int random;             /* 0: no random numbers; else the width they are drawn at, 1 or that of the vectors */
 } tern__needs;
 
@@ -137,6 +138,8 @@ void tern__body_operand(const tern__body *b, tern__str *out, int reg, int width)
 
 /* "float16", "int", "uint8": register type of a dtype at a width. */
 void tern__print_type(tern__str *out, tern_dtype t, int width);
+/* An index as an address, whose numbers may become parameters. */
+void tern__print_address(const tern__body *b, tern__str *out, const tern__aff *a);
 void tern__print_aff(const tern__body *b, tern__str *out, const tern__aff *a);
 /* Text of the functions that are needed. */
 tern_status tern__print_needs(const tern__needs *needs, tern__str *out);

@@ -80,8 +80,8 @@ void tern__print_aff(const tern__body *b, tern__str *out, const tern__aff *a)
     tern__str_add(out, ")");
 }
 
-/* Where a load reads or a store writes. Its numbers are marked: launches that differ in nothing else share a kernel. */
-static void print_address(const tern__body *b, tern__str *out, const tern__aff *a)
+/* Launches that differ in nothing else share a kernel. */
+void tern__print_address(const tern__body *b, tern__str *out, const tern__aff *a)
 {
     if (a->n == 0) {
         tern__str_addf(out, TERN__MARK_ALONE "%lld" TERN__MARK_END, (long long)a->c);
@@ -237,6 +237,8 @@ tern_status tern__print_needs(const tern__needs *needs, tern__str *out)
         tern__str_addf(out, "#define PHILOX_WIDTH %d\n", needs->random);
     if (needs->random)
         TERN_TRY(tern__source_append(out, "lib/philox.clh"));
+    if (needs->transposes)
+        TERN_TRY(tern__source_append(out, "lib/transpose.clh"));
     for (int i = 0; i < TERN_COUNT(macro_names) && needs->n; i++)
         tern__str_addf(out, "#undef %s\n", macro_names[i]);
     for (int i = 0; i < needs->n; i++) {
@@ -434,7 +436,7 @@ static void print_load(const tern__body *b, tern__str *out, const tern__ins *s, 
     int64_t k = width > 1 ? tern__aff_coef(&s->index, b->lane) : 0;
     if (width == 1 || k == 1) {
         tern__str_addf(out, "LD_%s_%d(h%d, ", t, width, s->param);
-        print_address(b, out, &s->index);
+        tern__print_address(b, out, &s->index);
         tern__str_add(out, ")");
         return;
     }
@@ -443,7 +445,7 @@ static void print_load(const tern__body *b, tern__str *out, const tern__ins *s, 
     tern__str_add(out, ")(");
     for (int j = 0; j < width; j++) {
         tern__str_addf(out, "%s%sLD_%s_1(h%d, ", j ? ", " : "", s->dtype == TERN_BOOL ? "-" : "", t, s->param);
-        print_address(b, out, &s->index);
+        tern__print_address(b, out, &s->index);
         tern__str_addf(out, " + %lldu)", (long long)(j * k));
     }
     tern__str_add(out, ")");
@@ -457,7 +459,7 @@ static void print_store(const tern__body *b, tern__str *out, const tern__ins *s,
     int64_t k = width > 1 ? tern__aff_coef(&s->index, b->lane) : 1;
     if (width == 1 || k == 1) {
         tern__str_addf(out, "%*sST_%s_%d(h%d, ", indent, "", t, width, s->param);
-        print_address(b, out, &s->index);
+        tern__print_address(b, out, &s->index);
         tern__str_addf(out, ", %s);\n", tern__str_text(&x));
     } else {
         tern__str_addf(out, "%*s{\n%*s    const ", indent, "", indent, "");
@@ -465,7 +467,7 @@ static void print_store(const tern__body *b, tern__str *out, const tern__ins *s,
         tern__str_addf(out, " w = %s;\n", tern__str_text(&x));
         for (int j = 0; j < width; j++) {
             tern__str_addf(out, "%*s    ST_%s_1(h%d, ", indent, "", t, s->param);
-            print_address(b, out, &s->index);
+            tern__print_address(b, out, &s->index);
             tern__str_addf(out, " + %lldu, w.s%c);\n", (long long)(j * k), lane_digit[j]);
         }
         tern__str_addf(out, "%*s}\n", indent, "");

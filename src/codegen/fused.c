@@ -365,11 +365,31 @@ static int longer_lane(const tern__fz *z)
     return -1;
 }
 
-/* Chooses the lane and its width; analyses once more with vectors along another axis where those along the innermost cannot be. */
+/* Where vectors would be stored element by element, as when a blocked value goes into a plain one: the axis along which stores are whole; -1 none. Then
+ * loads are taken apart instead: the cache lines they share are read again soon, while lines to write at strides of whole pages crowd each other out. */
+static int storing_lane(const tern__fz *z)
+{
+    int lane = -1;
+    if (z->f->family != TERN__FAMILY_CPU || z->width == 1 || z->n_reds > 0 || tern__fz_transposes(z, &(tern__transposition){0}))
+        return -1;
+    for (int k = 0; k < z->n_all; k++)
+        for (int i = 0; i < z->all[k]->n_ins; i++) {
+            const tern__ins *s = &z->all[k]->ins[i];
+            int whole = -1;
+            for (int a = 0; s->op == TERN__INS_STORE && a < z->n_axes; a++)
+                whole = tern__aff_coef(&s->index, z->axis[a]) == 1 ? z->axis[a] : whole;
+            if (s->op == TERN__INS_STORE && (whole < 0 || whole == z->lane || (lane >= 0 && lane != whole)))
+                return -1;
+            lane = s->op == TERN__INS_STORE ? whole : lane;
+        }
+    return lane;
+}
+
+/* Chooses the lane and its width; analyses once more with vectors along another axis where those along the innermost cannot be, or cannot be stored. */
 static tern_status settle(tern__fz *z)
 {
     settle_axes(z);
-    const int last = longer_lane(z);
+    const int longer = longer_lane(z), last = longer >= 0 ? longer : storing_lane(z);
     if (last < 0)
         return TERN_OK;
     tern__fz other = {.f = z->f, .needs = z->needs, .lane = -1, .last = last};

@@ -6,14 +6,6 @@
 #include "codegen/fused_impl.h"
 #include "compile/lower.h"
 
-/* Elements that one work-group handles at least: enough to hide its start (about a microsecond). */
-enum { ELEMS_PER_GROUP = 8192 };
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static void set_range(tern__fused_kernel *k, int dims, size_t x, size_t y)
 {
     k->dims = dims;
@@ -22,8 +14,6 @@ static void set_range(tern__fused_kernel *k, int dims, size_t x, size_t y)
     k->global[2] = 1;
     k->local[0] = k->local[1] = k->local[2] = 1;
 }
-
-#define ATTRIBUTES "__attribute__((reqd_work_group_size(1, 1, 1))) "
 
 /* --- Pointwise --- */
 
@@ -51,10 +41,15 @@ static void lane_loop(tern__fz *z, tern__str *s, const tern__body *b, int loop, 
 static void write_pointwise(tern__fz *z, tern__fused_kernel *k)
 {
     tern__str *s = &k->text;
+    tern__transposition t;
+    if (tern__fz_transposes(z, &t)) {
+        tern__fz_write_transpose(z, &t, k);
+        return;
+    }
     const tern__body *b = z->loop[1];
     tern__printed done = {0};
     tern__fz_uses(z, z->all, z->n_all, k->uses);
-    tern__fz_open(z, s, k, ATTRIBUTES);
+    tern__fz_open(z, s, k, TERN__FZ_CPU_ATTRIBUTES);
     if (z->n_axes == 0 || z->n_rows == 0) { /* one element, or none */
         if (z->n_rows)
             tern__body_print(b, s, z->needs, 1, ~0u, &done, 4);
@@ -63,10 +58,10 @@ static void write_pointwise(tern__fz *z, tern__fused_kernel *k)
         return;
     }
     int64_t inner = tern__fz_extent(z, z->lane), rows = z->n_rows / inner;
-    int64_t chunk = TERN_MIN(inner, ELEMS_PER_GROUP), chunks = ceil_div(inner, chunk);
-    int64_t per_group = chunks > 1 ? 1 : TERN_MAX(1, ELEMS_PER_GROUP / inner);
+    int64_t chunk = TERN_MIN(inner, TERN__FZ_ELEMS_PER_GROUP), chunks = tern__fz_div_up(inner, chunk);
+    int64_t per_group = chunks > 1 ? 1 : TERN_MAX(1, TERN__FZ_ELEMS_PER_GROUP / inner);
     /* Leave some groups for every compute unit. */
-    while (per_group > 1 && ceil_div(rows, per_group) < 4 * z->f->compute_units && per_group * inner > 1024)
+    while (per_group > 1 && tern__fz_div_up(rows, per_group) < 4 * z->f->compute_units && per_group * inner > 1024)
         per_group = (per_group + 1) / 2;
     tern__body_print(b, s, z->needs, 1, 0, &done, 4);
     unsigned outer = z->kept_mask & ~(1u << z->lane);
@@ -90,7 +85,7 @@ static void write_pointwise(tern__fz *z, tern__fused_kernel *k)
     }
     lane_loop(z, s, b, -1, lo, hi, outer, &done, indent);
     tern__str_add(s, rows > 1 ? "    }\n}\n" : "}\n");
-    set_range(k, chunks > 1 ? 2 : 1, (size_t)(chunks > 1 ? chunks : ceil_div(rows, per_group)), (size_t)(chunks > 1 ? rows : 1));
+    set_range(k, chunks > 1 ? 2 : 1, (size_t)(chunks > 1 ? chunks : tern__fz_div_up(rows, per_group)), (size_t)(chunks > 1 ? rows : 1));
 }
 
 /* --- Reductions --- */
@@ -198,7 +193,7 @@ static void rows_open(tern__fz *z, tern__str *s)
         tern__str_add(s, "    const uint row0 = get_group_id(0);\n");
         return;
     }
-    long long inner = tern__fz_extent(z, z->lane), per = ceil_div(inner, z->width);
+    long long inner = tern__fz_extent(z, z->lane), per = tern__fz_div_up(inner, z->width);
     tern__str_addf(s, "    const uint group = get_group_id(0);\n    const uint outer = group / %lldu;\n", per);
     tern__str_addf(s, "    const uint inner0 = (group - outer * %lldu) * %du;\n    const uint row0 = outer * %lldu + inner0;\n", per, z->width, inner);
 }
@@ -208,7 +203,7 @@ static size_t row_groups(const tern__fz *z)
     if (!z->lane_kept || z->width == 1)
         return (size_t)z->n_rows;
     int64_t inner = tern__fz_extent(z, z->lane);
-    return (size_t)(z->n_rows / inner * ceil_div(inner, z->width));
+    return (size_t)(z->n_rows / inner * tern__fz_div_up(inner, z->width));
 }
 
 static void each_row(tern__fz *z, tern__str *s, int64_t parts, void (*code)(tern__fz *, tern__str *, int, int64_t, int))
@@ -273,12 +268,12 @@ static int64_t split_parts(const tern__fz *z, int64_t *part_extent)
     int64_t groups = (int64_t)row_groups(z), want = 8 * (int64_t)z->f->compute_units;
     if (z->n_loops != 1 || z->has_index || !same_acc || !z->rows || z->n_reduced == 0 || groups >= want / 2 || z->n_folded * z->n_rows < 32768)
         return 1;
-    int64_t e = *part_extent, parts = TERN_MIN(ceil_div(want, groups), e);
-    int64_t each = ceil_div(e, parts);
+    int64_t e = *part_extent, parts = TERN_MIN(tern__fz_div_up(want, groups), e);
+    int64_t each = tern__fz_div_up(e, parts);
     if (z->n_reduced == 1 && !z->lane_kept)
-        each = ceil_div(each, 64) * 64;
+        each = tern__fz_div_up(each, 64) * 64;
     *part_extent = each;
-    return ceil_div(e, each);
+    return tern__fz_div_up(e, each);
 }
 
 static void write_reduction(tern__fz *z, tern__fused_code *code)
@@ -295,7 +290,7 @@ static void write_reduction(tern__fz *z, tern__fused_code *code)
     tern__fz_uses(z, &z->loop[1], z->n_loops, k->uses);
     if (parts == 1 && z->rows)
         tern__fz_uses(z, &z->rows, 1, k->uses);
-    tern__fz_open(z, &k->text, k, ATTRIBUTES);
+    tern__fz_open(z, &k->text, k, TERN__FZ_CPU_ATTRIBUTES);
     if (parts > 1)
         tern__str_addf(&k->text, "    const uint lo = get_group_id(1) * %lldu;\n    const uint hi = min(lo + %lldu, %lldu);\n", (long long)each,
                        (long long)each, (long long)tern__fz_extent(z, z->reduced[0]));
@@ -308,7 +303,7 @@ static void write_reduction(tern__fz *z, tern__fused_code *code)
     k = &code->kernel[1];
     k->partial = true;
     tern__fz_uses(z, &z->rows, 1, k->uses);
-    tern__fz_open(z, &k->text, k, ATTRIBUTES);
+    tern__fz_open(z, &k->text, k, TERN__FZ_CPU_ATTRIBUTES);
     each_row(z, &k->text, parts, combine_code);
     tern__str_add(&k->text, "}\n");
     set_range(k, 1, row_groups(z), 1);

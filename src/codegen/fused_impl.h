@@ -50,6 +50,25 @@ static inline const char *tern__fz_name(const tern__fz *z, int axis)
     return z->all[0]->var[axis].name;
 }
 
+/* Elements that one work-group of a CPU handles at least: enough to hide its start (about a microsecond). */
+enum { TERN__FZ_ELEMS_PER_GROUP = 8192 };
+#define TERN__FZ_CPU_ATTRIBUTES "__attribute__((reqd_work_group_size(1, 1, 1))) "
+
+/* A group that moves elements read side by side along one axis to where those along another are: see fused_transpose.c. */
+typedef struct tern__transposition {
+    const tern__ins *from, *to;
+    int read, written; /* axes */
+    int tiled, other;  /* the same two: the one that tiles divide, the one that they may leave a rest of */
+    int width;         /* of a tile, both ways */
+} tern__transposition;
+bool tern__fz_transposes(const tern__fz *z, tern__transposition *t);
+void tern__fz_write_transpose(tern__fz *z, const tern__transposition *t, tern__fused_kernel *k);
+
+static inline int64_t tern__fz_div_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
 tern_status tern__fused_write_cpu(tern__fz *z, tern__fused_code *code);
 tern_status tern__fused_write_simt(tern__fz *z, tern__fused_code *code);
 
