@@ -110,7 +110,7 @@ static void short_innermost_axes(void **state)
 static void concats_of_images(void **state)
 {
     (void)state;
-    static const int64_t channels[][2] = {{32, 16}, {24, 40}, {20, 13}};
+    static const int64_t channels[][2] = {{32, 16}, {24, 40}, {20, 13}, {4, 32}};
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
         tern_graph *g = graph();
         const int64_t a = channels[i][0], b = channels[i][1], start = 1, end = 6, height = 2, pads[] = {0, 0, 1, 0, 0, 0, 0, 2}, two[] = {2, 2};
@@ -205,6 +205,30 @@ static void movement(void **state)
     tern_value both[] = {x, y, x};
     tern_graph_output(g, "c", tern_graph_add(g, "concat", both, 3, TERN_ATTRS(TERN_INT("axis", 2))));
     check_all(g, 0, 1e-6);
+}
+
+/* Tiles of each width, rests along one axis or the other, more axes around them, every type of memory that floats have, and others. */
+static void transposed_moves(void **state)
+{
+    (void)state;
+    static const struct { tern_dtype type; int64_t dim[3], perm[3]; bool tiles; } all[] = {
+        {TERN_F32, {2, 48, 37}, {0, 2, 1}, true}, {TERN_F32, {3, 35, 64}, {0, 2, 1}, true}, {TERN_F32, {40, 3, 19}, {2, 1, 0}, true},
+        {TERN_F32, {12, 5, 21}, {2, 0, 1}, true}, {TERN_F32, {1, 300, 160}, {0, 2, 1}, true}, {TERN_F32, {2, 17, 19}, {0, 2, 1}, false},
+        {TERN_F32, {32, 2, 48}, {1, 0, 2}, false}, {TERN_F16, {2, 16, 33}, {2, 0, 1}, true}, {TERN_BF16, {1, 24, 24}, {0, 2, 1}, true},
+        {TERN_I32, {2, 32, 33}, {0, 2, 1}, false}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        tern_graph *g = graph();
+        tern_value x = input(g, "x", all[i].type, shape(3, all[i].dim[0], all[i].dim[1], all[i].dim[2], 0));
+        tern_graph_output(g, "y", tern_graph_op1(g, "transpose", x, TERN_ATTRS(TERN_INTS("perm", all[i].perm, 3))));
+        MUST(tern_graph_check(g));
+        tern_device *d = device_of("cpu");
+        tern_session *s = NULL;
+        MUST(tern_session_create(d, g, NULL, &s));
+        assert_int_equal(strstr(tern_session_source(s), "transpose_") != NULL && strstr(tern_session_source(s), "(t);"), all[i].tiles);
+        tern_session_destroy(s);
+        tern_device_close(d);
+        check_all(g, 1, 0);
+    }
 }
 
 static void storage_types(void **state)
@@ -381,7 +405,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointwise_chain), cmocka_unit_test(broadcasting), cmocka_unit_test(softmax_is_one_kernel), cmocka_unit_test(reductions),
         cmocka_unit_test(short_innermost_axes), cmocka_unit_test(concats_of_images),
-        cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),              cmocka_unit_test(storage_types),
+        cmocka_unit_test(split_reduction), cmocka_unit_test(positions),    cmocka_unit_test(movement),
+        cmocka_unit_test(transposed_moves), cmocka_unit_test(storage_types),
         cmocka_unit_test(variables),       cmocka_unit_test(random_numbers), cmocka_unit_test(empty),                 cmocka_unit_test(short_convolutions),
         cmocka_unit_test(diamond_around_a_product), cmocka_unit_test(small_network),
         cmocka_unit_test(two_results),     cmocka_unit_test(positions_only_for_training),

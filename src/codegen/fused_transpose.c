@@ -60,6 +60,13 @@ bool tern__fz_transposes(const tern__fz *z, tern__transposition *t)
     return t->width > 0 && tern__fz_extent(z, t->other) >= t->width;
 }
 
+/* Opens the loop over a tile's vectors: along walks, across is where they begin. */
+static void each(tern__str *s, int width, const char *along, const char *across, int indent)
+{
+    tern__str_addf(s, "%*s_Pragma(\"unroll\") for (uint j = 0; j < %d; j++) {\n", indent, "", width);
+    tern__str_addf(s, "%*sconst uint %s = %s_0 + j, %s = %s_0;\n", indent + 4, "", along, along, across, across);
+}
+
 /* width elements of a row each way, then their transposes. */
 static void tile(const tern__fz *z, const tern__transposition *t, tern__str *s, int indent)
 {
@@ -67,13 +74,11 @@ static void tile(const tern__fz *z, const tern__transposition *t, tern__str *s, 
     const char *dtype = tern_dtype_name(t->from->dtype), *read = tern__fz_name(z, t->read), *written = tern__fz_name(z, t->written);
     const int w = t->width;
     tern__str_addf(s, "%*sfloat%d t[%d];\n", indent, "", w, w);
-    tern__str_addf(s, "%*s_Pragma(\"unroll\") for (uint j = 0; j < %d; j++) {\n%*sconst uint %s = %s_0 + j, %s = %s_0;\n", indent, "", w, indent + 4, "", written,
-                   written, read, read);
+    each(s, w, written, read, indent);
     tern__str_addf(s, "%*st[j] = LD_%s_%d(h%d, ", indent + 4, "", dtype, w, t->from->param);
     tern__print_address(b, s, &t->from->index);
     tern__str_addf(s, ");\n%*s}\n%*stranspose_%d(t);\n", indent, "", indent, "", w);
-    tern__str_addf(s, "%*s_Pragma(\"unroll\") for (uint j = 0; j < %d; j++) {\n%*sconst uint %s = %s_0 + j, %s = %s_0;\n", indent, "", w, indent + 4, "", read, read,
-                   written, written);
+    each(s, w, read, written, indent);
     tern__str_addf(s, "%*sST_%s_%d(h%d, ", indent + 4, "", dtype, w, t->to->param);
     tern__print_address(b, s, &t->to->index);
     tern__str_addf(s, ", t[j]);\n%*s}\n", indent, "");
@@ -83,9 +88,9 @@ static void tile(const tern__fz *z, const tern__transposition *t, tern__str *s, 
 static void rest(const tern__fz *z, const tern__transposition *t, tern__str *s, int indent)
 {
     const tern__body *b = z->all[0];
-    const char *dtype = tern_dtype_name(t->from->dtype), *tiled = tern__fz_name(z, t->tiled), *other = tern__fz_name(z, t->other);
-    tern__str_addf(s, "%*sfor (; %s_0 < hi; %s_0++)\n%*sfor (uint j = 0; j < %d; j++) {\n%*sconst uint %s = %s_0 + j, %s = %s_0;\n", indent, "", other, other,
-                   indent + 4, "", t->width, indent + 8, "", tiled, tiled, other, other);
+    const char *dtype = tern_dtype_name(t->from->dtype), *other = tern__fz_name(z, t->other);
+    tern__str_addf(s, "%*sfor (; %s_0 < hi; %s_0++)\n", indent, "", other, other);
+    each(s, t->width, tern__fz_name(z, t->tiled), other, indent + 4);
     tern__str_addf(s, "%*sST_%s_1(h%d, ", indent + 8, "", dtype, t->to->param);
     tern__print_address(b, s, &t->to->index);
     tern__str_addf(s, ", LD_%s_1(h%d, ", dtype, t->from->param);
@@ -118,8 +123,10 @@ void tern__fz_write_transpose(tern__fz *z, const tern__transposition *t, tern__f
     z->needs->transposes = true;
     tern__fz_uses(z, z->all, z->n_all, k->uses);
     tern__fz_open(z, s, k, TERN__FZ_CPU_ATTRIBUTES);
-    tern__str_addf(s, "    const uint lo = (uint)get_group_id(1) * %lldu, hi = min(lo + %lldu, %lldu);\n", (long long)part, (long long)part, (long long)length);
-    tern__str_addf(s, "    const uint row1 = min((uint)get_group_id(0) * %lldu + %lldu, %lldu);\n", (long long)per_group, (long long)per_group, (long long)rows);
+    tern__str_addf(s, "    const uint lo = (uint)get_group_id(1) * %lldu, hi = min(lo + %lldu, %lldu);\n", (long long)part, (long long)part,
+                   (long long)length);
+    tern__str_addf(s, "    const uint row1 = min((uint)get_group_id(0) * %lldu + %lldu, %lldu);\n", (long long)per_group, (long long)per_group,
+                   (long long)rows);
     tern__str_addf(s, "    for (uint row = (uint)get_group_id(0) * %lldu; row < row1; row++) {\n", (long long)per_group);
     place(z, t, s, 8);
     tern__str_addf(s, "        uint %s_0 = lo;\n        for (; %s_0 + %d <= hi; %s_0 += %d) {\n", other, other, t->width, other, t->width);

@@ -84,8 +84,9 @@ static bool shares_memory(const tern_device_info *info, cl_device_id device)
 {
 #if TERN_HAVE_SVM
     cl_device_svm_capabilities has = 0;
-    return info->type == TERN_DEVICE_CPU && info->unified_memory && tern__clGetDeviceInfo(device, CL_DEVICE_SVM_CAPABILITIES, sizeof has, &has, NULL) == CL_SUCCESS &&
-           has & CL_DEVICE_SVM_FINE_GRAIN_BUFFER;
+    if (info->type != TERN_DEVICE_CPU || !info->unified_memory)
+        return false;
+    return tern__clGetDeviceInfo(device, CL_DEVICE_SVM_CAPABILITIES, sizeof has, &has, NULL) == CL_SUCCESS && has & CL_DEVICE_SVM_FINE_GRAIN_BUFFER;
 #else
     (void)info, (void)device;
     return false;
