@@ -380,6 +380,25 @@ static int find_value(const tern__body *b, tern_value v, const tern__aff *coord)
     return -1;
 }
 
+/* c * k * (x / k) + c * (x % k) is c * x: a coordinate that was taken apart, and what it counts lies in one row after all. */
+static tern__aff rejoin(const tern__body *b, tern__aff a)
+{
+    for (int i = 0; i < a.n; i++) {
+        const tern__var *m = &b->var[a.term[i].var];
+        for (int j = 0; m->kind == TERN__VAR_MOD && j < a.n; j++) {
+            const tern__var *d = &b->var[a.term[j].var];
+            const int64_t c = a.term[i].coef;
+            if (d->kind != TERN__VAR_DIV || d->k != m->k || a.term[j].coef != c * m->k || !tern__aff_equal(&d->from, &m->from))
+                continue;
+            const int quotient = a.term[j].var, remainder = a.term[i].var;
+            a = tern__aff_axpy(tern__aff_without(tern__aff_without(a, quotient), remainder), c, m->from);
+            i = -1; /* what came together may do so again */
+            break;
+        }
+    }
+    return a;
+}
+
 tern__aff tern__body_linear(const tern_shape *s, const tern__aff *coord)
 {
     tern__aff a = tern__aff_const(0);
@@ -395,7 +414,7 @@ tern__aff tern__body_address(tern__body *b, tern_value v, const tern__aff *coord
 {
     const tern__type *t = tern__type_of(b->g, v);
     if (t->layout.kind == TERN__PLAIN)
-        return tern__body_linear(&t->shape, coord);
+        return rejoin(b, tern__body_linear(&t->shape, coord));
     /* [N, C, S...] as [N, C/k, S..., k] */
     int64_t k = t->layout.block;
     tern__aff block, within;
@@ -412,7 +431,7 @@ tern__aff tern__body_address(tern__body *b, tern_value v, const tern__aff *coord
         a = tern__aff_axpy(a, stride, c[d]);
         stride *= s.dim[d];
     }
-    return a;
+    return rejoin(b, a);
 }
 
 static void check_reach(tern__body *b, const tern__type *t)
@@ -621,13 +640,32 @@ int tern__body_collapse(tern__body *const *bodies, int n_bodies, int *axes, int 
     return n;
 }
 
+static void mark_used(const tern__aff *a, bool *used)
+{
+    for (int i = 0; i < a->n; i++)
+        used[a->term[i].var] = true;
+}
+
+/* Variables that some index needs: those of coordinates that were rejoined are left over. */
+static void find_used(const tern__body *b, bool used[TERN__MAX_VARS])
+{
+    memset(used, 0, TERN__MAX_VARS * sizeof *used);
+    for (int i = 0; i < b->n_ins; i++)
+        mark_used(&b->ins[i].index, used);
+    for (int i = b->n_vars - 1; i >= 0; i--) /* each is computed from earlier ones */
+        if (used[i] && b->var[i].kind != TERN__VAR_AXIS)
+            mark_used(&b->var[i].from, used);
+}
+
 bool tern__body_vectorizable(const tern__body *b, int width)
 {
+    bool used[TERN__MAX_VARS];
     if (b->failed || b->lane < 0)
         return false;
+    find_used(b, used);
     for (int i = 0; i < b->n_vars; i++) {
         int64_t p = b->var[i].period;
-        if (b->var[i].kind != TERN__VAR_AXIS && p != 0 && p % width != 0)
+        if (used[i] && b->var[i].kind != TERN__VAR_AXIS && p != 0 && p % width != 0)
             return false;
     }
     for (int i = 0; i < b->n_ins; i++) {
