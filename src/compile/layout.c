@@ -171,7 +171,9 @@ static tern_status rewrite(tern__rewrite *rw, const tern__node *n)
     for (int i = 0; i < n->n_out && st == TERN_OK; i++) {
         rw->map[n->out[i]] = out[i];
         int b = l->block[find(l, n->out[i])];
-        bool follows = n->op->trait == TERN__POINTWISE || moved_operands(l, n) > 0 || mask >> (n->n_in + i) & 1;
+        /* A concat's pieces are stored in any layout: into blocks once, where each reader would gather channels at strides of a plane. */
+        const bool stored = moved_operands(l, n) > 0 || !strcmp(n->op->name, "concat");
+        const bool follows = n->op->trait == TERN__POINTWISE || stored || mask >> (n->n_in + i) & 1;
         if (b && follows && out[i] != TERN_NONE)
             rw->to->values[out[i]].type.layout = (tern__layout){TERN__BLOCKED, b};
     }
