@@ -108,7 +108,6 @@ static void test_rows_of_pixels(void **state)
         {TERN_F32, 5}, {TERN_F32, 9}, {TERN_F32, 16}, {TERN_F32, 18}, {TERN_F32, 70}, {TERN_F16, 33}, {TERN_U8, 34}, {TERN_I64, 35}};
     tern_device *d = NULL;
     MUST(tern_device_open(&(tern_device_params){.family = "cpu"}, &d));
-    d->info.native_vector_f32 = 16; /* whatever the device has */
     for (int i = 0; i < TERN_COUNT(inputs); i++) {
         const tern_dtype t = inputs[i].type;
         const tern_shape shape = {.rank = 4, .dim = {2, 3, 7, inputs[i].width}};
@@ -123,7 +122,8 @@ static void test_rows_of_pixels(void **state)
         }
         check_session(d, g, NULL, 1, t == TERN_F16 ? 2e-3 : 1e-5);
         MUST(tern_session_create(d, g, NULL, &s));
-        assert_true(strstr(tern_session_source(s), "#define PIXELS 1") || inputs[i].width < 16);
+        /* Where a device has no vectors, none are forced: the search for uninitialised reads in Oclgrind 21.10 dies in halves of vectors. */
+        assert_true(strstr(tern_session_source(s), "#define PIXELS 1") || inputs[i].width < 16 || d->info.native_vector_f32 < 4);
         tern_session_destroy(s);
         tern_graph_destroy(g);
     }
