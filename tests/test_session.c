@@ -112,7 +112,7 @@ static void short_innermost_axes(void **state)
 static void concats_of_images(void **state)
 {
     (void)state;
-    static const int64_t channels[][2] = {{32, 16}, {24, 40}, {20, 13}, {4, 32}};
+    static const int64_t channels[][2] = {{32, 16}, {24, 40}, {20, 13}, {4, 32}, {28, 4}};
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
         tern_graph *g = graph();
         const int64_t a = channels[i][0], b = channels[i][1], start = 1, end = 6, height = 2, pads[] = {0, 0, 1, 0, 0, 0, 0, 2}, two[] = {2, 2};

@@ -38,6 +38,14 @@ static void lane_loop(tern__fz *z, tern__str *s, const tern__body *b, int loop, 
     tern__str_addf(s, "%*s}\n%*s}\n", indent + 4, "", indent, "");
 }
 
+int64_t tern__fz_rows_per_group(const tern__fz *z, int64_t rows, int64_t elements)
+{
+    int64_t n = TERN_MAX(1, TERN__FZ_ELEMS_PER_GROUP / elements);
+    while (n > 1 && tern__fz_div_up(rows, n) < 4 * z->f->compute_units && n * elements > 1024)
+        n = (n + 1) / 2;
+    return n;
+}
+
 static void write_pointwise(tern__fz *z, tern__fused_kernel *k)
 {
     tern__str *s = &k->text;
@@ -59,10 +67,7 @@ static void write_pointwise(tern__fz *z, tern__fused_kernel *k)
     }
     int64_t inner = tern__fz_extent(z, z->lane), rows = z->n_rows / inner;
     int64_t chunk = TERN_MIN(inner, TERN__FZ_ELEMS_PER_GROUP), chunks = tern__fz_div_up(inner, chunk);
-    int64_t per_group = chunks > 1 ? 1 : TERN_MAX(1, TERN__FZ_ELEMS_PER_GROUP / inner);
-    /* Leave some groups for every compute unit. */
-    while (per_group > 1 && tern__fz_div_up(rows, per_group) < 4 * z->f->compute_units && per_group * inner > 1024)
-        per_group = (per_group + 1) / 2;
+    const int64_t per_group = tern__fz_rows_per_group(z, rows, inner);
     tern__body_print(b, s, z->needs, 1, 0, &done, 4);
     unsigned outer = z->kept_mask & ~(1u << z->lane);
     int indent = 4;

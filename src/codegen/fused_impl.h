@@ -52,6 +52,8 @@ static inline const char *tern__fz_name(const tern__fz *z, int axis)
 
 /* Elements that one work-group of a CPU handles at least: enough to hide its start (about a microsecond). */
 enum { TERN__FZ_ELEMS_PER_GROUP = 8192 };
+/* Rows of so many elements each that a CPU's work-group handles: enough, leaving some groups for every compute unit. */
+int64_t tern__fz_rows_per_group(const tern__fz *z, int64_t rows, int64_t elements);
 #define TERN__FZ_CPU_ATTRIBUTES "__attribute__((reqd_work_group_size(1, 1, 1))) "
 
 /* A group that moves elements read side by side along one axis to where those along another are: see fused_transpose.c. */

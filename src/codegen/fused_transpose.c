@@ -6,20 +6,13 @@
 #include "codegen/fused_impl.h"
 #include "compile/lower.h"
 
+/* Forwards along axes, and nothing that is computed from them? */
 static bool only_axes(const tern__fz *z, const tern__aff *a)
 {
-    for (int i = 0; i < a->n; i++) {
-        bool axis = a->term[i].coef > 0;
-        for (int k = 0; axis; k++) {
-            if (k == z->n_axes)
-                return false;
-            if (z->axis[k] == a->term[i].var)
-                break;
-        }
-        if (!axis)
-            return false;
-    }
-    return !a->overflow && a->c >= 0;
+    int n = 0;
+    for (int i = 0; i < z->n_axes; i++)
+        n += tern__aff_coef(a, z->axis[i]) > 0;
+    return n == a->n && !a->overflow && a->c >= 0;
 }
 
 /* The axis along which elements at a lie side by side; -1 none. */
@@ -117,9 +110,7 @@ void tern__fz_write_transpose(tern__fz *z, const tern__transposition *t, tern__f
     const char *other = tern__fz_name(z, t->other);
     /* Work-groups of a few rows of tiles, or of parts of one. */
     const int64_t parts = tern__fz_div_up(elements, TERN__FZ_ELEMS_PER_GROUP), part = tern__fz_div_up(tern__fz_div_up(length, parts), t->width) * t->width;
-    int64_t per_group = parts > 1 ? 1 : TERN_MAX(1, TERN__FZ_ELEMS_PER_GROUP / elements);
-    while (per_group > 1 && tern__fz_div_up(rows, per_group) < 4 * z->f->compute_units && per_group * elements > 1024)
-        per_group = (per_group + 1) / 2;
+    const int64_t per_group = tern__fz_rows_per_group(z, rows, elements);
     z->needs->transposes = true;
     tern__fz_uses(z, z->all, z->n_all, k->uses);
     tern__fz_open(z, s, k, TERN__FZ_CPU_ATTRIBUTES);
