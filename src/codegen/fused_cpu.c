@@ -41,7 +41,7 @@ static void lane_loop(tern__fz *z, tern__str *s, const tern__body *b, int loop, 
 int64_t tern__fz_rows_per_group(const tern__fz *z, int64_t rows, int64_t elements)
 {
     int64_t n = TERN_MAX(1, TERN__FZ_ELEMS_PER_GROUP / elements);
-    while (n > 1 && tern__fz_div_up(rows, n) < 4 * z->f->compute_units && n * elements > 1024)
+    while (n > 1 && tern__div_up(rows, n) < 4 * z->f->compute_units && n * elements > 1024)
         n = (n + 1) / 2;
     return n;
 }
@@ -66,7 +66,7 @@ static void write_pointwise(tern__fz *z, tern__fused_kernel *k)
         return;
     }
     int64_t inner = tern__fz_extent(z, z->lane), rows = z->n_rows / inner;
-    int64_t chunk = TERN_MIN(inner, TERN__FZ_ELEMS_PER_GROUP), chunks = tern__fz_div_up(inner, chunk);
+    int64_t chunk = TERN_MIN(inner, TERN__FZ_ELEMS_PER_GROUP), chunks = tern__div_up(inner, chunk);
     const int64_t per_group = tern__fz_rows_per_group(z, rows, inner);
     tern__body_print(b, s, z->needs, 1, 0, &done, 4);
     unsigned outer = z->kept_mask & ~(1u << z->lane);
@@ -90,7 +90,7 @@ static void write_pointwise(tern__fz *z, tern__fused_kernel *k)
     }
     lane_loop(z, s, b, -1, lo, hi, outer, &done, indent);
     tern__str_add(s, rows > 1 ? "    }\n}\n" : "}\n");
-    set_range(k, chunks > 1 ? 2 : 1, (size_t)(chunks > 1 ? chunks : tern__fz_div_up(rows, per_group)), (size_t)(chunks > 1 ? rows : 1));
+    set_range(k, chunks > 1 ? 2 : 1, (size_t)(chunks > 1 ? chunks : tern__div_up(rows, per_group)), (size_t)(chunks > 1 ? rows : 1));
 }
 
 /* --- Reductions --- */
@@ -198,7 +198,7 @@ static void rows_open(tern__fz *z, tern__str *s)
         tern__str_add(s, "    const uint row0 = get_group_id(0);\n");
         return;
     }
-    long long inner = tern__fz_extent(z, z->lane), per = tern__fz_div_up(inner, z->width);
+    long long inner = tern__fz_extent(z, z->lane), per = tern__div_up(inner, z->width);
     tern__str_addf(s, "    const uint group = get_group_id(0);\n    const uint outer = group / %lldu;\n", per);
     tern__str_addf(s, "    const uint inner0 = (group - outer * %lldu) * %du;\n    const uint row0 = outer * %lldu + inner0;\n", per, z->width, inner);
 }
@@ -208,7 +208,7 @@ static size_t row_groups(const tern__fz *z)
     if (!z->lane_kept || z->width == 1)
         return (size_t)z->n_rows;
     int64_t inner = tern__fz_extent(z, z->lane);
-    return (size_t)(z->n_rows / inner * tern__fz_div_up(inner, z->width));
+    return (size_t)(z->n_rows / inner * tern__div_up(inner, z->width));
 }
 
 static void each_row(tern__fz *z, tern__str *s, int64_t parts, void (*code)(tern__fz *, tern__str *, int, int64_t, int))
@@ -273,12 +273,12 @@ static int64_t split_parts(const tern__fz *z, int64_t *part_extent)
     int64_t groups = (int64_t)row_groups(z), want = 8 * (int64_t)z->f->compute_units;
     if (z->n_loops != 1 || z->has_index || !same_acc || !z->rows || z->n_reduced == 0 || groups >= want / 2 || z->n_folded * z->n_rows < 32768)
         return 1;
-    int64_t e = *part_extent, parts = TERN_MIN(tern__fz_div_up(want, groups), e);
-    int64_t each = tern__fz_div_up(e, parts);
+    int64_t e = *part_extent, parts = TERN_MIN(tern__div_up(want, groups), e);
+    int64_t each = tern__div_up(e, parts);
     if (z->n_reduced == 1 && !z->lane_kept)
-        each = tern__fz_div_up(each, 64) * 64;
+        each = tern__div_up(each, 64) * 64;
     *part_extent = each;
-    return tern__fz_div_up(e, each);
+    return tern__div_up(e, each);
 }
 
 static void write_reduction(tern__fz *z, tern__fused_code *code)

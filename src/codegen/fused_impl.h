@@ -2,6 +2,7 @@
 #ifndef TERN_CODEGEN_FUSED_IMPL_H
 #define TERN_CODEGEN_FUSED_IMPL_H
 
+#include "base/status.h"
 #include "codegen/fused.h"
 
 #define TERN__MAX_REDS 12
@@ -65,11 +66,6 @@ typedef struct tern__transposition {
 } tern__transposition;
 bool tern__fz_transposes(const tern__fz *z, tern__transposition *t);
 void tern__fz_write_transpose(tern__fz *z, const tern__transposition *t, tern__fused_kernel *k);
-
-static inline int64_t tern__fz_div_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 tern_status tern__fused_write_cpu(tern__fz *z, tern__fused_code *code);
 tern_status tern__fused_write_simt(tern__fz *z, tern__fused_code *code);

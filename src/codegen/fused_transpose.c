@@ -109,7 +109,7 @@ void tern__fz_write_transpose(tern__fz *z, const tern__transposition *t, tern__f
     const int64_t length = tern__fz_extent(z, t->other), elements = length * t->width, rows = z->n_rows / elements;
     const char *other = tern__fz_name(z, t->other);
     /* Work-groups of a few rows of tiles, or of parts of one. */
-    const int64_t parts = tern__fz_div_up(elements, TERN__FZ_ELEMS_PER_GROUP), part = tern__fz_div_up(tern__fz_div_up(length, parts), t->width) * t->width;
+    const int64_t parts = tern__div_up(elements, TERN__FZ_ELEMS_PER_GROUP), part = tern__div_up(tern__div_up(length, parts), t->width) * t->width;
     const int64_t per_group = tern__fz_rows_per_group(z, rows, elements);
     z->needs->transposes = true;
     tern__fz_uses(z, z->all, z->n_all, k->uses);
@@ -126,7 +126,7 @@ void tern__fz_write_transpose(tern__fz *z, const tern__transposition *t, tern__f
     rest(z, t, s, 8);
     tern__str_add(s, "    }\n}\n");
     k->dims = 2;
-    k->global[0] = (size_t)tern__fz_div_up(rows, per_group);
-    k->global[1] = (size_t)tern__fz_div_up(length, part);
+    k->global[0] = (size_t)tern__div_up(rows, per_group);
+    k->global[1] = (size_t)tern__div_up(length, part);
     k->global[2] = k->local[0] = k->local[1] = k->local[2] = 1;
 }

@@ -49,9 +49,4 @@ unsigned tern__conv_cpu_blocked(const tern__layout_query *q, const tern__node *n
 /* Values that many parameters can have: every number up to 4 or 14, and some beyond. */
 extern const int16_t tern__to_4[], tern__to_14[], tern__to_64[];
 
-static inline int64_t tern__div_up(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 #endif
