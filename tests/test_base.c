@@ -408,6 +408,45 @@ static void directories(void **state)
 }
 
 #if TERN_HAVE_ZLIB
+static void locks(void **state)
+{
+    (void)state;
+    const char *path = in_dir("a.lock");
+    tern__file_lock mine, other;
+    assert_true(tern__file_lock_take(&mine, path, 0));
+    assert_false(tern__file_lock_take(&other, path, 0.01));
+    tern__file_lock_drop(&mine);
+    assert_int_equal(access(path, F_OK), -1);
+    write_file(path, "", 0); /* one that a process left */
+    assert_true(tern__file_lock_take(&mine, path, 0));
+    assert_int_equal(unlink(path), 0); /* by somebody's cleaning */
+    assert_true(tern__file_lock_take(&other, path, 0));
+    tern__file_lock_drop(&other);
+    tern__file_lock_drop(&mine);
+
+    const char *link = in_dir("link.lock");
+    assert_int_equal(symlink(in_dir("elsewhere"), link), 0);
+    assert_false(tern__file_lock_take(&mine, link, 1));
+    assert_int_equal(access(in_dir("elsewhere"), F_OK), -1);
+    assert_false(tern__file_lock_take(&mine, in_dir("no/such/dir"), 1));
+
+    bool reached = true;
+    for (long n = 1; reached; n++) {
+        tern__fault_arm(TERN__FAULT_FILE, n, false);
+        bool held = tern__file_lock_take(&mine, path, 1);
+        reached = tern__fault_count(TERN__FAULT_FILE) >= n;
+        tern__fault_arm(TERN__FAULT_FILE, 0, false);
+        assert_true(held == !reached);
+        if (held)
+            tern__file_lock_drop(&mine);
+        assert_true(tern__file_lock_take(&mine, path, 0)); /* nothing is held by what failed */
+        tern__file_lock_drop(&mine);
+    }
+    tern__fault_arm(TERN__FAULT_ALLOC, 1, false);
+    assert_false(tern__file_lock_take(&mine, path, 1));
+    tern__fault_arm(TERN__FAULT_ALLOC, 0, false);
+}
+
 static void gzip_files(void **state)
 {
     (void)state;
@@ -476,7 +515,7 @@ int main(void)
         cmocka_unit_test(float_literals),   cmocka_unit_test(digests),        cmocka_unit_test(f16_rounding),
         cmocka_unit_test(bf16_rounding),    cmocka_unit_test(philox_known),   cmocka_unit_test(philox_moments),
         cmocka_unit_test(read_and_write),   cmocka_unit_test(write_is_whole_or_not),
-        cmocka_unit_test(abandoned_write),  cmocka_unit_test(directories),
+        cmocka_unit_test(abandoned_write),  cmocka_unit_test(directories),    cmocka_unit_test(locks),
 #if TERN_HAVE_ZLIB
         cmocka_unit_test(gzip_files),
 #endif

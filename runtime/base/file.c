@@ -5,8 +5,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tern_config.h"
@@ -434,6 +436,64 @@ void tern__file_writer_abandon(tern__file_writer *w)
     w->fd = -1;
     if (w->st == TERN_OK)
         w->st = TERN_E_INVALID; /* closed: nothing more goes in */
+}
+
+enum lock_answer { LOCK_MINE, LOCK_ANOTHERS, LOCK_NONE };
+
+/* Of a lock that has been taken: mine if its file still has the name, which the last holder may have removed meanwhile. */
+static enum lock_answer whose(int fd, const char *path)
+{
+    struct stat held, named = { 0 };
+    if (injected(EIO) || fstat(fd, &held) != 0 || (stat(path, &named) != 0 && errno != ENOENT))
+        return LOCK_NONE;
+    return held.st_ino == named.st_ino && held.st_dev == named.st_dev ? LOCK_MINE : LOCK_ANOTHERS;
+}
+
+static enum lock_answer try_lock(const char *path, int *fd)
+{
+    *fd = injected(EACCES) ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*fd < 0)
+        return LOCK_NONE;
+    enum lock_answer answer = LOCK_NONE;
+    if (!injected(ENOLCK) && flock(*fd, LOCK_EX | LOCK_NB) == 0)
+        answer = whose(*fd, path);
+    else if (errno == EWOULDBLOCK || errno == EINTR)
+        answer = LOCK_ANOTHERS;
+    if (answer == LOCK_NONE)
+        unlink(path); /* nobody's, where there are no locks */
+    if (answer != LOCK_MINE)
+        close(*fd);
+    return answer;
+}
+
+bool tern__file_lock_take(tern__file_lock *l, const char *path, double wait_s)
+{
+    static const struct timespec pause = { .tv_nsec = 2000000 };
+    struct timespec start, now;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    *l = (tern__file_lock){ .fd = -1, .path = tern__strdup(path) };
+    enum lock_answer answer = l->path ? LOCK_ANOTHERS : LOCK_NONE;
+    while (answer == LOCK_ANOTHERS) {
+        answer = try_lock(path, &l->fd);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (answer == LOCK_ANOTHERS && (double)(now.tv_sec - start.tv_sec) + (double)(now.tv_nsec - start.tv_nsec) * 1e-9 >= wait_s)
+            answer = LOCK_NONE;
+        if (answer == LOCK_ANOTHERS)
+            nanosleep(&pause, NULL);
+    }
+    if (answer != LOCK_MINE) {
+        tern__free(l->path);
+        *l = (tern__file_lock){ .fd = -1 };
+    }
+    return answer == LOCK_MINE;
+}
+
+void tern__file_lock_drop(tern__file_lock *l)
+{
+    unlink(l->path); /* first: who waits sees that what they lock has no name any more */
+    close(l->fd);
+    tern__free(l->path);
+    *l = (tern__file_lock){ .fd = -1 };
 }
 
 tern_status tern__file_remove(const char *path)

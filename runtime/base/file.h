@@ -40,6 +40,16 @@ tern_status tern__file_writer_close(tern__file_writer *w);
 /* Removes the temporary file. */
 void tern__file_writer_abandon(tern__file_writer *w);
 
+/* A lock that one holder has at a time among threads and processes. It is a file while it is held; one left by a process that died
+ * is free. Advice between those who ask, and no more. */
+typedef struct tern__file_lock {
+    int fd;
+    char *path;
+} tern__file_lock;
+/* Waits up to wait_s seconds. False, with nothing to drop: others held it all that time, or the file system has no locks. */
+bool tern__file_lock_take(tern__file_lock *l, const char *path, double wait_s);
+void tern__file_lock_drop(tern__file_lock *l);
+
 /* Removes a file; one that is not there is fine. */
 tern_status tern__file_remove(const char *path);
 /* Creates a directory and its parents. */

@@ -23,7 +23,6 @@ struct tern__program {
     tern_device *device;
     void *impl;
     tern__digest key;     /* of its cache entry */
-    bool keyed;           /* key is set: the program may be stored */
     int refs;             /* atomic */
 };
 

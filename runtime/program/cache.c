@@ -23,6 +23,7 @@
 #define HEADER_BYTES 56
 #define MAX_ENTRY_BYTES ((size_t)256 << 20)
 #define SUFFIX ".tpc"
+#define LOCK_WAIT_S 30
 
 static void put_le(uint8_t *at, uint64_t x, int bytes)
 {
@@ -56,11 +57,11 @@ tern__digest tern__cache_key(const tern_device *d, const char *source, size_t le
     return key;
 }
 
-static bool entry_path(tern__str *path, const char *dir, tern__digest key)
+static bool entry_path(tern__str *path, const char *dir, tern__digest key, const char *after)
 {
     char hex[33];
     tern__digest_hex(key, hex);
-    tern__str_addf(path, "%s/%s" SUFFIX, dir, hex);
+    tern__str_addf(path, "%s/%s" SUFFIX "%s", dir, hex, after);
     return !path->failed;
 }
 
@@ -80,7 +81,7 @@ tern__cache_answer tern__cache_load(const char *dir, tern__digest key, uint8_t *
     uint8_t *file = NULL;
     size_t n = 0;
     tern_status st = TERN_E_NOT_FOUND;
-    if (dir[0] && entry_path(&path, dir, key))
+    if (dir[0] && entry_path(&path, dir, key, ""))
         st = tern__file_read(tern__str_text(&path), MAX_ENTRY_BYTES, &file, &n);
     tern__str_finish(&path);
     if (st != TERN_OK)
@@ -95,13 +96,22 @@ tern__cache_answer tern__cache_load(const char *dir, tern__digest key, uint8_t *
     return TERN__CACHE_HIT;
 }
 
+bool tern__cache_lock(const char *dir, tern__digest key, tern__file_lock *lock)
+{
+    tern__str path = { 0 };
+    bool held = tern__dir_create(dir, 0700) == TERN_OK && entry_path(&path, dir, key, ".lock") &&
+                tern__file_lock_take(lock, tern__str_text(&path), LOCK_WAIT_S);
+    tern__str_finish(&path);
+    return held;
+}
+
 void tern__cache_save(const char *dir, tern__digest key, const uint8_t *data, size_t size)
 {
     tern__str path = { 0 };
     tern__file_writer w;
     uint8_t header[HEADER_BYTES];
     if (dir[0] && size <= MAX_ENTRY_BYTES - HEADER_BYTES && tern__dir_create(dir, 0700) == TERN_OK &&
-        entry_path(&path, dir, key) && tern__file_writer_open(&w, tern__str_text(&path), 0600) == TERN_OK) {
+        entry_path(&path, dir, key, "") && tern__file_writer_open(&w, tern__str_text(&path), 0600) == TERN_OK) {
         make_header(header, key, data, size);
         tern__file_writer_put(&w, header, sizeof header);
         tern__file_writer_put(&w, data, size);
@@ -110,7 +120,7 @@ void tern__cache_save(const char *dir, tern__digest key, const uint8_t *data, si
     tern__str_finish(&path);
 }
 
-/* Files that are entries, or entries being written by a process that died: nothing else in the folder is ours. */
+/* Files that are entries, or locks or entries being written that a process left when it died: nothing else in the folder is ours. */
 static bool is_entry_name(const char *name)
 {
     size_t hex = strspn(name, "0123456789abcdef");

@@ -65,8 +65,6 @@ static void keep_binary(tern_device *d, tern__program *p, size_t source_bytes)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    if (!p->keyed)
-        return;
     bool dear = source_bytes > SMALL_SOURCE_BYTES && query_seconds(d) * ((double)source_bytes / 8192) > KEEPING_S;
     if (!dear && d->ops->program_binary(p, &data, &size) != TERN_OK)
         return;
@@ -74,21 +72,32 @@ static void keep_binary(tern_device *d, tern__program *p, size_t source_bytes)
     tern__free(data);
 }
 
+/* Builds from source what the cache did not have, unless another had just built it when the lock came free. */
+static tern_status build_and_keep(tern_device *d, const char *source, size_t len, const char *options, tern__cache_answer *answer, tern__program *p)
+{
+    tern__file_lock lock;
+    bool locked = *answer != TERN__CACHE_EMPTY && tern__cache_lock(d->cache_dir, p->key, &lock);
+    if (locked && *answer == TERN__CACHE_NONE)
+        *answer = build_from_cache(d, options, p);
+    tern_status st = TERN_OK;
+    if (*answer != TERN__CACHE_HIT)
+        st = d->ops->program_build(d, source, len, options, NULL, 0, p);
+    if (st == TERN_OK && *answer != TERN__CACHE_HIT && *answer != TERN__CACHE_EMPTY)
+        keep_binary(d, p, len);
+    if (locked)
+        tern__file_lock_drop(&lock);
+    return st;
+}
+
 static tern_status build_into(tern_device *d, const char *source, size_t len, const char *options, bool *cached, tern__program *p)
 {
-    tern__cache_answer answer = TERN__CACHE_NONE;
-    if (d->ops->program_binary && d->cache_dir[0]) {
-        p->key = tern__cache_key(d, source, len, options);
-        p->keyed = true;
-        answer = build_from_cache(d, options, p);
-    }
+    if (!d->ops->program_binary || !d->cache_dir[0])
+        return d->ops->program_build(d, source, len, options, NULL, 0, p);
+    p->key = tern__cache_key(d, source, len, options);
+    tern__cache_answer answer = build_from_cache(d, options, p);
+    tern_status st = answer == TERN__CACHE_HIT ? TERN_OK : build_and_keep(d, source, len, options, &answer, p);
     *cached = answer == TERN__CACHE_HIT;
-    if (*cached)
-        return TERN_OK;
-    TERN_TRY(d->ops->program_build(d, source, len, options, NULL, 0, p));
-    if (answer != TERN__CACHE_EMPTY)
-        keep_binary(d, p, len);
-    return TERN_OK;
+    return st;
 }
 
 tern_status tern__program_build(tern_device *d, const char *source, size_t len, const char *options, bool *cached, tern__program **out)
