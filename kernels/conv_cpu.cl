@@ -48,6 +48,7 @@
 #define TAIL 0 /* 1: O is no multiple of SV */
 #define PV 0   /* 4 or 8: results are plain, so that vectors of so many pixels of a channel are stored */
 #define INPUT_AHEAD 0 /* n: the input is asked for so many blocks of channels before it is due; 1x1 taps */
+#define ASKS 0 /* 1: what the hook will read is asked for before the products: it defines STORE16_AHEAD for that */
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -140,6 +141,13 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
     const int kh0 = iy0 < 0 ? min((-iy0 + DH - 1) / DH, KH) : 0;
     const int kh1 = iy0 + (KH - 1) * DH < H ? KH : max((H - iy0 + DH - 1) / DH, kh0);
 
+#if ASKS
+#pragma unroll 1
+    for (int p = 0; p < TP; p++)
+#pragma unroll
+        for (uint v = 0; v < NV; v++)
+            CAT(CAT(STORE, W), _AHEAD)(n, ob * NR + v * W, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+#endif
     VEC acc[TP][NV];
 #pragma unroll
     for (int p = 0; p < TP; p++)

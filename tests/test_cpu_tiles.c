@@ -345,14 +345,50 @@ static void inputs_come_from_memory(void **state)
 {
     (void)state;
     static const struct window all[] = {{48, 17, 6, 11, 1, 1, 1, 0, 0}, {32, 33, 9, 13, 1, 2, 1, 0, 0}, {64, 16, 2, 3, 1, 1, 1, 2, 1}};
+    static const struct window large = {256, 16, 23, 23, 1, 1, 1, 0, 0}; /* more than a core's own cache keeps */
     const uint32_t native = device->info.native_vector_f32;
     const uint64_t cache = device->info.cache_bytes;
     device->info.native_vector_f32 = 16;
     device->info.cache_bytes = 64;
     for (int i = 0; i < TERN_COUNT(all); i += every)
         convolution(&all[i]);
+    device->info.cache_bytes = (uint64_t)1 << 30;
+    convolution(&large);
     device->info.native_vector_f32 = native;
     device->info.cache_bytes = cache;
+}
+
+/* relu(conv(x) + bias), and, with a residual, relu(that convolution of x + another one): channels that half fill a tile's last vectors, and do not. */
+static tern_graph *block_of(int64_t c, bool residual)
+{
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_op1(g, "neg", tern_graph_input(g, "x", TERN_F32, SHAPE(2, 32, 5, 7), 0), NULL);
+    tern_value a = tern_graph_op2(g, "conv", x, tern_graph_input(g, "w", TERN_F32, SHAPE(c, 32, 1, 1), 0), NULL);
+    a = tern_graph_op2(g, "add", a, tern_graph_input(g, "b", TERN_F32, SHAPE(1, c, 1, 1), 0), NULL);
+    if (residual)
+        a = tern_graph_op2(g, "add", a, tern_graph_op2(g, "conv", x, tern_graph_input(g, "v", TERN_F32, SHAPE(c, 32, 1, 1), 0), NULL), NULL);
+    tern_graph_output(g, "y", tern_graph_op1(g, "exp", tern_graph_op1(g, "sigmoid", a, NULL), NULL));
+    return g;
+}
+
+static void residuals_are_asked_for(void **state)
+{
+    (void)state;
+    const uint32_t native = device->info.native_vector_f32;
+    device->info.native_vector_f32 = 16;
+    for (int64_t c = 32; c <= 48; c += 16)
+        for (int residual = 0; residual < 2; residual++) {
+            tern_session *s = NULL;
+            tern_graph *g = block_of(c, residual);
+            assert_ok(tern_session_create(device, g, &(tern_session_params){.force_impl = FORCED}, &s));
+            const char *source = tern_session_source(s), *asks = strstr(source, "#define ASKS 1");
+            assert_true(!asks == !residual);
+            assert_true(!strstr(source, "PREFETCH(h") == !residual); /* a channel's bias is no such thing */
+            assert_true(!asks || !strstr(asks + 1, "#define ASKS 1"));
+            tern_session_destroy(s);
+            check_by(FORCED, g, residual ? "a residual" : "no residual");
+        }
+    device->info.native_vector_f32 = native;
 }
 
 /* What these kernels leave is refused in words. */
@@ -374,7 +410,7 @@ int main(void)
         cmocka_unit_test(sizes_straddle_tiles), cmocka_unit_test(long_sums_are_split), cmocka_unit_test(halves_are_packed),
         cmocka_unit_test(batches),              cmocka_unit_test(convolutions),        cmocka_unit_test(other_ranks),
         cmocka_unit_test(depthwise_convolutions),
-        cmocka_unit_test(small_blocks),         cmocka_unit_test(inputs_come_from_memory),
+        cmocka_unit_test(small_blocks),         cmocka_unit_test(inputs_come_from_memory), cmocka_unit_test(residuals_are_asked_for),
         cmocka_unit_test(chains_stay_blocked),  cmocka_unit_test(narrower_vectors),    cmocka_unit_test(refusals_have_reasons),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

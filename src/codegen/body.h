@@ -125,7 +125,7 @@ bool tern__body_vectorizable(const tern__body *b, int width);
 typedef struct tern__needs {
     struct { const tern__op *op; tern_dtype t; int width; } f[256];
     int n;
-    bool transposes;
+    bool transposes, prefetches;
     int random;             /* 0: no random numbers; else the width they are drawn at, 1 or that of the vectors */
 } tern__needs;
 
@@ -133,6 +133,8 @@ typedef struct tern__needs {
  * and one per variable). width 1: scalars. Indented by indent blanks. */
 typedef struct tern__printed { bool ins[TERN__MAX_INS], var[TERN__MAX_VARS]; bool scalar_ins[TERN__MAX_INS]; } tern__printed;
 void tern__body_print(const tern__body *b, tern__str *out, tern__needs *needs, int width, unsigned allowed, tern__printed *done, int indent);
+/* Prints a request for each cache line that its vectors of this width will load beside what every row of them shares. False: there is none. */
+bool tern__body_print_ahead(const tern__body *b, tern__str *out, tern__needs *needs, int width, int indent);
 /* The name of a register as an operand at this width (a uniform one is spread). */
 void tern__body_operand(const tern__body *b, tern__str *out, int reg, int width);
 

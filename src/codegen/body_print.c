@@ -239,6 +239,8 @@ tern_status tern__print_needs(const tern__needs *needs, tern__str *out)
         TERN_TRY(tern__source_append(out, "lib/philox.clh"));
     if (needs->transposes)
         TERN_TRY(tern__source_append(out, "lib/transpose.clh"));
+    if (needs->prefetches)
+        TERN_TRY(tern__source_append(out, "lib/prefetch.clh"));
     for (int i = 0; i < TERN_COUNT(macro_names) && needs->n; i++)
         tern__str_addf(out, "#undef %s\n", macro_names[i]);
     for (int i = 0; i < needs->n; i++) {
@@ -634,4 +636,22 @@ void tern__body_print(const tern__body *b, tern__str *out, tern__needs *needs, i
         for (int r = 0; r < b->n_ins; r++)
             if ((b->ins[r].op == TERN__INS_STORE) == stores && !(b->ins[r].deps & ~allowed))
                 ensure_ins(&p, r);
+}
+
+bool tern__body_print_ahead(const tern__body *b, tern__str *out, tern__needs *needs, int width, int indent)
+{
+    tern__printed done = {0};
+    struct printer p = {b, out, needs, width, indent, &done};
+    bool any = false;
+    for (int r = 0; r < b->n_ins; r++) {
+        const tern__ins *s = &b->ins[r];
+        if (s->op != TERN__INS_LOAD || b->lane < 0 || tern__aff_coef(&s->index, b->lane) != 1 || !(s->deps & ~(1u << b->lane)))
+            continue;
+        ensure_aff(&p, &s->index);
+        tern__str_addf(out, "%*sPREFETCH(h%d + ", indent, "", s->param);
+        tern__print_address(b, out, &s->index);
+        tern__str_add(out, ");\n");
+        any = needs->prefetches = true;
+    }
+    return any;
 }

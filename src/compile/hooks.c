@@ -226,6 +226,27 @@ void tern__kern_store(tern__kern *k, const char *name, tern_value v, const tern_
     tern__free(b);
 }
 
+bool tern__kern_store_ahead(tern__kern *k, const char *name, tern_value v, const tern__hook_axis *axes, int lane, int width)
+{
+    if (!k || k->failed)
+        return false;
+    int n_axes = 0;
+    char full[32];
+    tern__str asks = {0};
+    tern__body *b = store_body(k, v, axes, lane, &n_axes);
+    bool any = b && !b->failed && tern__body_vectorizable(b, width) && tern__body_print_ahead(b, &asks, &k->l->c->needs, width, 4);
+    if (any) {
+        snprintf(full, sizeof full, "%s%d_AHEAD", name, width);
+        rename_hook(k, full, 1);
+        signature(&k->hooks, "void", full, 1, "", n_axes);
+        tern__str_addf(&k->hooks, "%s}\n", tern__str_text(&asks));
+        k->hooks.failed |= asks.failed;
+    }
+    tern__str_finish(&asks);
+    tern__free(b);
+    return any;
+}
+
 void tern__kern_load(tern__kern *k, const char *name, tern_value v, const tern__hook_axis *axes, int lane, unsigned widths)
 {
     if (!k || k->failed)

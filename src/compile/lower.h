@@ -122,6 +122,10 @@ typedef struct tern__hook_axis {
  * An anchor of several outputs has a hook for each; a result of the group belongs to the hook of the output that it is computed from. */
 void tern__kern_store(tern__kern *k, const char *name, tern_value v, const tern__hook_axis *axes, int lane, unsigned widths);
 
+/* Defines void NAME<W>_AHEAD(uint c0, ..., HOOK_ARGS), which asks the memory for what NAME<W> will read there beside what all pixels of a channel share:
+ * an anchor that asks before it computes finds a residual in cache. False, and nothing is defined: it reads no such thing. */
+bool tern__kern_store_ahead(tern__kern *k, const char *name, tern_value v, const tern__hook_axis *axes, int lane, int width);
+
 /* Defines T NAME(uint c0, ..., HOOK_ARGS) and NAME<W>: v's element(s) at the coordinates, in register type, computing whatever
  * the group has fused before v. The coordinates must be inside the shape. */
 void tern__kern_load(tern__kern *k, const char *name, tern_value v, const tern__hook_axis *axes, int lane, unsigned widths);

@@ -7,7 +7,9 @@
 enum {
     MAX_PATCH = 1 << 16, /* floats of a work-item's copy of the input at a border */
     MAX_CLIPS = 4,       /* ways of cutting pixels off a tile that the kernel has code for */
-    INPUT_AHEAD = 2,     /* blocks of channels that an input is asked for ahead where no cache keeps it */
+    INPUT_AHEAD = 2,     /* blocks of channels that an input is asked for ahead where it comes from afar */
+    LONG_C = 256,        /* input channels that are many times that */
+    CORE_BYTES = 512 << 10, /* what a core's own cache keeps at least */
     MAX_DIRECT = 1024,   /* products to a result where its way out counts enough (3 % of ResNet-50) for code that takes twice as long to compile */
 };
 
@@ -182,11 +184,14 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
     return true;
 }
 
-/* A 1x1 tile reads a few lines of each block of channels, far apart, which is no stream that a processor would follow. */
-static bool comes_from_memory(const tern_device_info *info, const struct direct *d)
+/* A 1x1 tile reads a few lines of each block of channels, far apart, which is no stream that a processor would follow: from memory, or, where an
+ * image is more than a core's own cache keeps beside the weights, from the cache behind it. Few blocks are over before what was asked for comes. */
+static bool comes_from_afar(const tern_device_info *info, const struct direct *d)
 {
-    const double bytes = (double)(d->n * d->c) * (double)(d->h * d->iw) * sizeof(float);
-    return d->kh * d->kw == 1 && d->block == 16 && info->cache_bytes > 0 && bytes > (double)info->cache_bytes / 2;
+    const double image = (double)d->c * (double)(d->h * d->iw) * sizeof(float);
+    if (d->kh * d->kw != 1 || d->block != 16 || info->cache_bytes == 0)
+        return false;
+    return (double)d->n * image > (double)info->cache_bytes / 2 || (d->sw == 1 && d->c >= LONG_C && image > CORE_BYTES);
 }
 
 /* What the kernel's code depends on beyond the tile. */
@@ -201,7 +206,7 @@ static void define_shape(tern__kern *k, const tern_device_info *info, const stru
     tern__cpu_define(k, "SV", d->store);
     tern__cpu_define(k, "TAIL", d->o % d->store != 0);
     tern__cpu_define(k, "PV", d->pixels);
-    tern__cpu_define(k, "INPUT_AHEAD", comes_from_memory(info, d) ? INPUT_AHEAD : 0);
+    tern__cpu_define(k, "INPUT_AHEAD", comes_from_afar(info, d) ? INPUT_AHEAD : 0);
 }
 
 static void define_sizes(tern__kern *k, const tern_device_info *info, const struct direct *d)
@@ -245,6 +250,8 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
         tern__kern_store(k, "STORE", d.y, axes, d.flat ? 2 : 3, 1u | (unsigned)d.pixels);
     else
         tern__kern_store(k, "STORE", d.y, axes, 1, 1u | (unsigned)d.width | (unsigned)d.store);
+    const bool asks = !d.pixels && d.store == d.width && tern__kern_store_ahead(k, "STORE", d.y, axes, 1, d.width);
+    tern__cpu_define(k, "ASKS", asks);
     tern__cpu_range(k, tern__div_up(d.ow, d.tp) * d.oh, tern__div_up(d.o, (int64_t)d.nv * d.width), d.n);
     return TERN_OK;
 }
