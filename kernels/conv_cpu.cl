@@ -42,8 +42,8 @@
 #define CLIP4_HI 0
 #define REACHES_OUT 1 /* some tile reaches out of the rows */
 #define LIES_INSIDE 1 /* some tile lies wholly inside them */
-#define DIRECT 0 /* 1: no pixel or channel of a tile is left out, and results go straight from the registers: where there are few products to each, */
-                 /* that way counts */
+#define DIRECT 0 /* 1: results go straight from the registers: where there are few products to each, that way counts */
+#define MOVES 1  /* 1: the last tile of a row moves back */
 #define SV 16  /* channels of a store: W or, where the result is blocked by less, that */
 #define TAIL 0 /* 1: O is no multiple of SV */
 #define PV 0   /* 4 or 8: results are plain, so that vectors of so many pixels of a channel are stored */
@@ -78,6 +78,10 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #else
 #define PIXELS(t) (float4)((t)[0], (t)[NR], (t)[2 * NR], (t)[3 * NR])
 #endif
+/* Channels from, from + 1, ... of pixel p, unless they are past the last. */
+#define STORE_PART(from, part)                                                                            \
+    if ((from) + SV <= O - (int)(ob * NR))                                                                \
+        CAT(STORE, SV)(part, n, ob * NR + (from), YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS)
 #if FLAT
 #define YX(oy, ox) ox
 #else
@@ -229,8 +233,18 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #pragma unroll
     for (int v = 0; v < NV; v++)
 #pragma unroll
-        for (int p = 0; p < TP; p++)
-            CAT(STORE, W)(acc[p][v], n, ob * NR + v * W, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+        for (int p = 0; p < TP; p++) {
+#if MOVES
+            if (p < first - ox0)
+                continue;
+#endif
+#if SV == W
+            STORE_PART(v * W, acc[p][v]);
+#else
+            STORE_PART(v * W, acc[p][v].lo);
+            STORE_PART(v * W + SV, acc[p][v].hi);
+#endif
+        }
 #else
     /* Through memory, so that the epilogue is in the code NV times and not TP*NV times, and pixels and channels can be left out. */
     float tile[TP * NR];
@@ -282,6 +296,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef GET
 #undef PUT
 #undef PIXELS
+#undef STORE_PART
 #undef YX
 #undef RUNS
 #undef RUN

@@ -201,8 +201,9 @@ static void define_shape(tern__kern *k, const tern_device_info *info, const stru
     const bool left = d->pl > 0, right = (d->ow - d->tp) * d->sw - d->pl + span > d->iw;
     tern__cpu_define(k, "REACHES_OUT", left || right);
     tern__cpu_define(k, "LIES_INSIDE", tiles > 2 || (tiles == 2 && !(left && right)) || !(left || right));
-    const bool whole = d->ow % d->tp == 0 && d->o % ((int64_t)d->nv * d->width) == 0;
-    tern__cpu_define(k, "DIRECT", whole && !d->pixels && d->c * d->kh * d->kw <= MAX_DIRECT && d->store == d->width);
+    const bool whole = d->o % d->store == 0 && (d->store == d->width || 2 * d->store == d->width);
+    tern__cpu_define(k, "DIRECT", whole && !d->pixels && d->c * d->kh * d->kw <= MAX_DIRECT);
+    tern__cpu_define(k, "MOVES", d->ow % d->tp != 0);
     tern__cpu_define(k, "SV", d->store);
     tern__cpu_define(k, "TAIL", d->o % d->store != 0);
     tern__cpu_define(k, "PV", d->pixels);
