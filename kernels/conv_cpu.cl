@@ -78,6 +78,12 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #else
 #define PIXELS(t) (float4)((t)[0], (t)[NR], (t)[2 * NR], (t)[3 * NR])
 #endif
+/* .hi, lane by lane: Oclgrind 21.10 takes the lanes of .hi for uninitialised. */
+#if SV == 8
+#define HIGH(x) (float8)((x).s8, (x).s9, (x).sa, (x).sb, (x).sc, (x).sd, (x).se, (x).sf)
+#else
+#define HIGH(x) (float4)((x).s4, (x).s5, (x).s6, (x).s7)
+#endif
 /* Channels from, from + 1, ... of pixel p, unless they are past the last. */
 #define STORE_PART(from, part)                                                                            \
     if ((from) + SV <= O - (int)(ob * NR))                                                                \
@@ -242,7 +248,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
             STORE_PART(v * W, acc[p][v]);
 #else
             STORE_PART(v * W, acc[p][v].lo);
-            STORE_PART(v * W + SV, acc[p][v].hi);
+            STORE_PART(v * W + SV, HIGH(acc[p][v]));
 #endif
         }
 #else
@@ -296,6 +302,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef GET
 #undef PUT
 #undef PIXELS
+#undef HIGH
 #undef STORE_PART
 #undef YX
 #undef RUNS
