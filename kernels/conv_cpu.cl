@@ -3,11 +3,12 @@
  *
  *   y[n, o, oy, ox] = sum over c, kh, kw of x[n, c, oy*SH - PT + kh*DH, ox*SW - PL + kw*DW] * w[o, c, kh, kw]
  *
- * x: [N, C/IB, H, IW, IB] f32: channels in blocks of IB, or plain with IB = 1.
- * wp: [O/NR rounded up][C/IB][KH][KW][IB][NR] f32 from pack_conv_weight.cl, NR = NV*W, zero past the last channel.
- * The gradient by the input (stride 1) is the same sum over dy with flipped weights and pads DH*(KH-1) - PT, DW*(KW-1) - PL.
- * 1-d convolutions have KH = H = OH = 1. C, H, IW, O, OH and OW may be parameters.
- * ND-range: (tiles per row * OH, O/NR, N), work-groups of one item.
+ * x: [N, G*C/IB, H, IW, IB] f32: channels in blocks of IB, or plain with IB = 1.
+ * wp: [G][O/NR rounded up][C/IB][KH][KW][IB][NR] f32 from pack_conv_weight.cl, NR = NV*W, zero past the last channel.
+ * The gradient by the input at stride 1 is the same sum over dy with flipped weights and pads DH*(KH-1) - PT, DW*(KW-1) - PL. At stride S it is one for each
+ * of S*S phases, with every S-th tap in each direction, whose results lie S pixels apart.
+ * 1-d convolutions have KH = H = OH = 1. C, H, IW, O, OH, OW, G, TO_Y and TO_X may be parameters.
+ * ND-range: (tiles per row * OH, G * O/NR, N), work-groups of one item.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
 #define KERNEL conv_cpu
@@ -17,6 +18,7 @@
 #define TP 14 /* pixels of a tile, at most OW: TP*NV accumulators + NV + 1 vector registers */
 #define NV 2  /* vectors of output channels of a tile */
 #define IB 16 /* channels in a block of x: 1, 4, 8 or 16 */
+#define G 1 /* groups; C and O are the channels of one */
 #define C 64
 #define H 56
 #define IW 56
@@ -49,6 +51,10 @@
 #define PV 0   /* 4 or 8: results are plain, so that vectors of so many pixels of a channel are stored */
 #define INPUT_AHEAD 0 /* n: the input is asked for so many blocks of channels before it is due; 1x1 taps */
 #define ASKS 0 /* 1: what the hook will read is asked for before the products: it defines STORE16_AHEAD for that */
+#define APART_Y 1 /* the result's pixel for (oy, ox) is (oy * APART_Y + TO_Y, ox * APART_X + TO_X) */
+#define APART_X 1
+#define TO_Y 0
+#define TO_X 0
 #define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
@@ -86,12 +92,12 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #endif
 /* Channels from, from + 1, ... of pixel p, unless they are past the last. */
 #define STORE_PART(from, part)                                                                            \
-    if ((from) + SV <= O - (int)(ob * NR))                                                                \
-        CAT(STORE, SV)(part, n, ob * NR + (from), YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS)
+    if ((from) + SV <= n_o)                                                                               \
+        CAT(STORE, SV)(part, n, o0 + (from), YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS)
 #if FLAT
-#define YX(oy, ox) ox
+#define YX(oy, ox) (ox) * APART_X + TO_X
 #else
-#define YX(oy, ox) oy, ox
+#define YX(oy, ox) (oy) * APART_Y + TO_Y, (ox) * APART_X + TO_X
 #endif
 
 /* Adds every tap of one input block. SRC: the block's row of tap 0, shifted to the tile; ROW: floats between the rows of
@@ -141,7 +147,9 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 {
     const int oy = (int)((uint)get_global_id(0) / TILES);
     const int first = ((int)get_global_id(0) - oy * TILES) * TP; /* pixels this tile owns start here */
-    const uint ob = (uint)get_global_id(1);
+    const uint ob = (uint)get_global_id(1), g = ob / (((uint)O + NR - 1) / NR), b = ob % (((uint)O + NR - 1) / NR);
+    const uint o0 = g * O + b * NR; /* its first channel, and so many are left in the group */
+    const int n_o = O - (int)(b * NR);
     const uint n = (uint)get_global_id(2);
     /* The last tile moves back to stay inside; pixels that its neighbour owns are computed again but not stored. */
     const int ox0 = min(first, LAST_OX);
@@ -156,7 +164,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
     for (int p = 0; p < TP; p++)
 #pragma unroll
         for (uint v = 0; v < NV; v++)
-            CAT(CAT(STORE, W), _AHEAD)(n, ob * NR + v * W, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+            CAT(CAT(STORE, W), _AHEAD)(n, o0 + v * W, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
 #endif
     VEC acc[TP][NV];
 #pragma unroll
@@ -165,7 +173,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
         for (int v = 0; v < NV; v++)
             acc[p][v] = (VEC)(0.0f);
 
-    const __global float *xb = x + (size_t)n * ((size_t)C * H * IW) + (iy0 + kh0 * DH) * (IW * IB);
+    const __global float *xb = x + ((size_t)n * G + g) * ((size_t)C * H * IW) + (iy0 + kh0 * DH) * (IW * IB);
     const __global float *wb = wp + (size_t)ob * ((size_t)C * KH * KW * NR);
 #if CLIPS > 0
 #pragma unroll 1
@@ -262,31 +270,30 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 
 #if PV
 #pragma unroll 1
-    for (uint j = 0; j < NR && ob * NR + j < O; j++) {
+    for (int j = 0; j < NR && j < n_o; j++) {
         const float *from = tile + j;
         int p = first - ox0;
 #pragma unroll 1
         for (; p + PV <= TP; p += PV) {
-            CAT(STORE, PV)(PIXELS(from + p * NR), n, ob * NR + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+            CAT(STORE, PV)(PIXELS(from + p * NR), n, o0 + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
         }
 #pragma unroll 1
         for (; p < TP; p++)
-            STORE(from[p * NR], n, ob * NR + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+            STORE(from[p * NR], n, o0 + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
     }
 #else
 #pragma unroll 1
     for (int p = first - ox0; p < TP; p++)
 #pragma unroll NV
-        for (uint v = 0; v < NR; v += SV) {
-            const uint o = ob * NR + v;
-            if (o + SV <= O) {
-                CAT(STORE, SV)(CAT(vload, SV)(0, tile + p * NR + v), n, o, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+        for (int v = 0; v < NR; v += SV) {
+            if (v + SV <= n_o) {
+                CAT(STORE, SV)(CAT(vload, SV)(0, tile + p * NR + v), n, o0 + v, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
             }
 #if TAIL
             else
 #pragma unroll 1
-                for (uint j = 0; o + j < O && j < SV; j++)
-                    STORE(tile[p * NR + v + j], n, o + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+                for (int j = 0; v + j < n_o && j < SV; j++)
+                    STORE(tile[p * NR + v + j], n, o0 + v + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
 #endif
         }
 #endif

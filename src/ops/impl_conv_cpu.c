@@ -1,4 +1,4 @@
-/* conv and, at stride 1, conv_grad_input on CPU devices: direct convolution in register tiles (kernels/conv_cpu.cl). */
+/* conv and conv_grad_input on CPU devices: direct convolution in register tiles (kernels/conv_cpu.cl). */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -10,17 +10,22 @@ enum {
     INPUT_AHEAD = 2,     /* blocks of channels that an input is asked for ahead where it comes from afar */
     LONG_C = 256,        /* input channels that are many times that */
     CORE_BYTES = 512 << 10, /* what a core's own cache keeps at least */
+    MAX_PHASES = 12,     /* launches for one gradient: a kernel's name has a letter for each launch of its group, and each has weights of its own */
     MAX_DIRECT = 1024,   /* products to a result where its way out counts enough (3 % of ResNet-50) for code that takes twice as long to compile */
 };
 
-/* One direct convolution over rows of pixels: x [n, c, h, w] to y [n, o, oh, ow]. */
+/* One direct convolution over rows of pixels: x [n, groups * c, h, w] to y [n, groups * o, oh, ow]. */
 struct direct {
     tern_value x, w, y;
     bool flip;             /* gradient by the input: weights transposed, taps backwards */
     bool flat;             /* the hook takes one coordinate for all of a channel's pixels */
-    int64_t n, c, o, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
+    int64_t groups, n, c, o, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
+    int64_t apart[2], to[2]; /* results lie so many pixels apart, from these on */
+    int64_t all_taps;      /* of the weights, */
+    tern__taps some;       /* and those that take part, where they are flipped */
     int dims;              /* spatial dimensions of the tensors */
     int width, block, store, tp, nv;
+    bool plain;            /* the result */
     int pixels;            /* that are stored at once where the result is plain; 0: channels are */
     int n_clips;           /* 0: the input is copied at borders */
     int64_t clip[MAX_CLIPS][2];
@@ -36,21 +41,49 @@ static bool is_point(const tern__spatial *s)
 
 static void read_forward(const tern__spatial *s, const tern__node *n, struct direct *d)
 {
-    *d = (struct direct){.x = n->in[0], .w = n->in[1], .y = n->out[0], .n = s->batch, .c = s->c_in, .o = s->c_out};
+    *d = (struct direct){.x = n->in[0], .w = n->in[1], .y = n->out[0], .n = s->batch, .groups = s->group, .c = s->c_in / s->group, .o = s->c_out / s->group,
+                         .apart = {1, 1}, .all_taps = s->kernel[1] * s->kernel[2]};
     d->h = s->in[1], d->iw = s->in[2], d->oh = s->out[1], d->ow = s->out[2];
     d->kh = s->kernel[1], d->kw = s->kernel[2], d->sh = s->stride[1], d->sw = s->stride[2];
     d->dh = s->dilation[1], d->dw = s->dilation[2], d->pt = s->pad[1], d->pl = s->pad[2];
 }
 
-/* dx is dy under the same weights the other way round, with what the taps reach beyond the pads as the new pads. */
-static void read_backward(const tern__spatial *s, const tern__node *n, struct direct *d)
+/* One dimension of a gradient at the pixels of a phase, every `stride`-th from `from` on. They take every stride-th tap, and neighbouring ones among them read
+ * neighbouring pixels of dy. */
+struct phase {
+    int64_t taps, last; /* so many taps, and the last, which comes first */
+    int64_t pad, extent;
+};
+
+static struct phase phase_of(const tern__spatial *s, int dim, int64_t from)
 {
+    const int64_t stride = s->stride[dim], first = (from + s->pad[dim]) % stride, taps = tern__div_up(s->kernel[dim] - first, stride);
+    return (struct phase){.taps = taps, .last = first + stride * (taps - 1), .pad = s->dilation[dim] * (taps - 1) - (from + s->pad[dim] - first) / stride,
+                          .extent = tern__div_up(s->in[dim] - from, stride)};
+}
+
+static int n_phases(const tern__spatial *s, bool backward)
+{
+    return backward ? (int)(TERN_MIN(s->stride[1], s->in[1]) * TERN_MIN(s->stride[2], s->in[2])) : 1;
+}
+
+/* dx is dy under the same weights the other way round, with what the taps reach beyond the pads as the new pads; at strides its phases are, one by one. */
+static void read_backward(const tern__spatial *s, const tern__node *n, int which, struct direct *d)
+{
+    const int64_t across = TERN_MIN(s->stride[2], s->in[2]);
+    const int64_t from[2] = {which / across, which % across};
+    const struct phase y = phase_of(s, 1, from[0]), x = phase_of(s, 2, from[1]);
     read_forward(s, n, d);
     d->flip = true;
-    d->c = s->c_out, d->o = s->c_in;
-    d->h = s->out[1], d->iw = s->out[2], d->oh = s->in[1], d->ow = s->in[2];
-    d->pt = d->dh * (d->kh - 1) - d->pt;
-    d->pl = d->dw * (d->kw - 1) - d->pl;
+    d->c = s->c_out / s->group, d->o = s->c_in / s->group;
+    d->h = s->out[1], d->iw = s->out[2], d->oh = y.extent, d->ow = x.extent;
+    d->kh = y.taps, d->kw = x.taps, d->sh = d->sw = 1;
+    d->pt = y.pad, d->pl = x.pad;
+    d->some = (tern__taps){.first = y.last * s->kernel[2] + x.last, .row = x.taps, .row_step = s->stride[1] * s->kernel[2], .col_step = s->stride[2]};
+    for (int i = 0; i < 2; i++) {
+        d->apart[i] = s->stride[1 + i];
+        d->to[i] = from[i];
+    }
 }
 
 /* Cycles of one tap and channel over a row, roughly: a fused multiply-add per vector and cycle, or the loads, and some for the loop. */
@@ -117,10 +150,10 @@ static tern_status geometry(const tern__lower *l, const tern__node *n, tern__spa
     return tern__conv_geometry(n, (const tern__type[]){*tern__lower_type(l, n->in[0]), *tern__lower_type(l, n->in[1])}, s);
 }
 
-static void read_node(const tern__lower *l, const tern__node *n, bool backward, const tern__spatial *s, struct direct *d)
+static void read_node(const tern__lower *l, const tern__node *n, bool backward, int phase, const tern__spatial *s, struct direct *d)
 {
     if (backward)
-        read_backward(s, n, d);
+        read_backward(s, n, phase, d);
     else
         read_forward(s, n, d);
     d->dims = s->n_dims;
@@ -135,7 +168,8 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     d->width = tern__cpu_width(tern__lower_device(l));
     d->store = tern__cpu_store_width(l, d->y);
     choose_tile(l, d);
-    d->pixels = tern__lower_type(l, d->y)->layout.kind == TERN__BLOCKED || d->tp < 4 ? 0 : d->tp < 8 ? 4 : 8;
+    d->plain = tern__lower_type(l, d->y)->layout.kind != TERN__BLOCKED;
+    d->pixels = !d->plain || d->apart[1] > 1 || d->tp < 4 ? 0 : d->tp < 8 ? 4 : 8;
     find_clips(d);
 }
 
@@ -145,8 +179,8 @@ double tern__conv_cpu_cycles(const tern__lower *l, const tern__node *n, bool bac
     struct direct d;
     if (geometry(l, n, &s) != TERN_OK)
         return 0;
-    read_node(l, n, backward, &s, &d);
-    return cost(&d, d.tp, d.nv) * (double)(d.n * d.oh) * (double)(d.c * d.kh * d.kw);
+    read_node(l, n, backward, 0, &s, &d);
+    return cost(&d, d.tp, d.nv) * (double)(d.n * d.oh) * (double)(d.groups * d.c * d.kh * d.kw) * n_phases(&s, backward);
 }
 
 static int64_t patch_floats(const struct direct *d)
@@ -164,19 +198,24 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
         tern__str_add(why, "the operands' shapes do not fit");
         return false;
     }
-    if (s.group != 1) {
-        tern__str_addf(why, "group %" PRId64, s.group);
-        return false;
-    }
     if (s.n_dims > 2 && !is_point(&s)) {
         tern__str_add(why, "three spatial dimensions");
         return false;
     }
-    if (backward && (s.stride[1] != 1 || s.stride[2] != 1)) {
+    if (s.group > 1 && s.group == s.c_in && s.group == s.c_out && s.n_dims < 3 && (!backward || (s.stride[1] == 1 && s.stride[2] == 1))) {
+        tern__str_add(why, "a group for each channel");
+        return false;
+    }
+    for (int i = 1; i < 3 && backward; i++)
+        if (s.stride[i] > 1 && (s.dilation[i] > 1 || s.kernel[i] < s.stride[i])) {
+            tern__str_addf(why, "the gradient of %" PRId64 " taps at stride %" PRId64 ", dilation %" PRId64, s.kernel[i], s.stride[i], s.dilation[i]);
+            return false;
+        }
+    if (n_phases(&s, backward) > MAX_PHASES) {
         tern__str_addf(why, "the gradient at strides %" PRId64 ", %" PRId64, s.stride[1], s.stride[2]);
         return false;
     }
-    read_node(l, n, backward, &s, &d);
+    read_node(l, n, backward, 0, &s, &d);
     if (d.n_clips == 0 && patch_floats(&d) > MAX_PATCH) {
         tern__str_addf(why, "a tile reads %" PRId64 " inputs of a channel", patch_floats(&d) / d.block);
         return false;
@@ -202,7 +241,7 @@ static void define_shape(tern__kern *k, const tern_device_info *info, const stru
     tern__cpu_define(k, "REACHES_OUT", left || right);
     tern__cpu_define(k, "LIES_INSIDE", tiles > 2 || (tiles == 2 && !(left && right)) || !(left || right));
     const bool whole = d->o % d->store == 0 && (d->store == d->width || 2 * d->store == d->width);
-    tern__cpu_define(k, "DIRECT", whole && !d->pixels && d->c * d->kh * d->kw <= MAX_DIRECT);
+    tern__cpu_define(k, "DIRECT", whole && !d->pixels && !(d->plain && d->apart[1] > 1) && d->c * d->kh * d->kw <= MAX_DIRECT);
     tern__cpu_define(k, "MOVES", d->ow % d->tp != 0);
     tern__cpu_define(k, "SV", d->store);
     tern__cpu_define(k, "TAIL", d->o % d->store != 0);
@@ -214,10 +253,11 @@ static void define_sizes(tern__kern *k, const tern_device_info *info, const stru
 {
     const struct { const char *name; int64_t x; } all[] = {
         {"W", d->width}, {"TP", d->tp}, {"NV", d->nv}, {"IB", d->block}, {"KH", d->kh}, {"KW", d->kw}, {"SH", d->sh}, {"SW", d->sw},
-        {"DH", d->dh}, {"DW", d->dw}, {"PT", d->pt}, {"PL", d->pl}, {"FLAT", d->flat}};
+        {"DH", d->dh}, {"DW", d->dw}, {"PT", d->pt}, {"PL", d->pl}, {"FLAT", d->flat}, {"APART_Y", d->apart[0]}, {"APART_X", d->apart[1]}};
     for (size_t i = 0; i < TERN_COUNT(all); i++)
         tern__cpu_define(k, all[i].name, all[i].x);
-    const struct { const char *name; int64_t x; } sizes[] = {{"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"O", d->o}, {"OH", d->oh}, {"OW", d->ow}};
+    const struct { const char *name; int64_t x; } sizes[] = {{"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"O", d->o}, {"OH", d->oh}, {"OW", d->ow},
+                                                             {"G", d->groups}, {"TO_Y", d->to[0]}, {"TO_X", d->to[1]}};
     for (size_t i = 0; i < TERN_COUNT(sizes); i++)
         tern__kern_size(k, sizes[i].name, sizes[i].x);
     define_shape(k, info, d);
@@ -231,40 +271,58 @@ static void define_sizes(tern__kern *k, const tern_device_info *info, const stru
     }
 }
 
-static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
+static tern_status lower_one(tern__lower *l, const struct direct *d, int n_launches)
 {
-    tern__spatial s;
-    struct direct d;
     int slot = -1;
-    TERN_TRY(geometry(l, n, &s));
-    read_node(l, n, backward, &s, &d);
-    const tern__conv_weights weights = {.w = d.w, .flip = d.flip, .o = d.o, .c = d.c, .taps = d.kh * d.kw, .nr = (int64_t)d.nv * d.width, .block = d.block};
+    const tern__conv_weights weights = {.w = d->w, .flip = d->flip, .groups = d->groups, .o = d->o, .c = d->c, .taps = d->kh * d->kw,
+                                        .nr = (int64_t)d->nv * d->width, .block = d->block, .all_taps = d->all_taps, .some = d->some};
     TERN_TRY(tern__cpu_pack_conv(l, &weights, &slot));
     tern__kern *k = tern__lower_kernel(l, "conv_cpu.cl");
     if (!k)
         return TERN_E_NOMEM;
-    define_sizes(k, tern__lower_device(l), &d);
-    tern__kern_value(k, d.x);
+    define_sizes(k, tern__lower_device(l), d);
+    tern__kern_value(k, d->x);
     tern__kern_slot(k, slot, false);
-    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = d.store}, {.dims = d.flat ? d.dims : 1}, {.dims = d.flat ? 0 : 1}, {0}};
-    if (d.pixels)
-        tern__kern_store(k, "STORE", d.y, axes, d.flat ? 2 : 3, 1u | (unsigned)d.pixels);
+    /* Groups of channels begin where the ones before end. */
+    const int step = d->groups > 1 && d->o % d->store != 0 ? 1 : d->store;
+    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = step}, {.dims = d->flat ? d->dims : 1}, {.dims = d->flat ? 0 : 1}, {0}};
+    if (d->pixels)
+        tern__kern_store(k, "STORE", d->y, axes, d->flat ? 2 : 3, 1u | (unsigned)d->pixels);
     else
-        tern__kern_store(k, "STORE", d.y, axes, 1, 1u | (unsigned)d.width | (unsigned)d.store);
-    const bool asks = !d.pixels && d.store == d.width && tern__kern_store_ahead(k, "STORE", d.y, axes, 1, d.width);
+        tern__kern_store(k, "STORE", d->y, axes, 1, 1u | (unsigned)d->width | (unsigned)d->store);
+    const bool asks = !d->pixels && d->store == d->width && tern__kern_store_ahead(k, "STORE", d->y, axes, 1, d->width);
     tern__cpu_define(k, "ASKS", asks);
-    tern__cpu_range(k, tern__div_up(d.ow, d.tp) * d.oh, tern__div_up(d.o, (int64_t)d.nv * d.width), d.n);
+    tern__kern_part(k, n_launches);
+    tern__cpu_range(k, tern__div_up(d->ow, d->tp) * d->oh, d->groups * tern__div_up(d->o, (int64_t)d->nv * d->width), d->n);
     return TERN_OK;
+}
+
+static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
+{
+    tern__spatial s;
+    struct direct d;
+    TERN_TRY(geometry(l, n, &s));
+    const int phases = n_phases(&s, backward);
+    for (int i = 0; i < phases; i++) {
+        read_node(l, n, backward, i, &s, &d);
+        TERN_TRY(lower_one(l, &d, phases));
+    }
+    return TERN_OK;
+}
+
+/* Do blocks of the value's channels end where each of the groups does? */
+static bool in_blocks(const tern__layout_query *q, tern_value v, int64_t groups)
+{
+    const int64_t channels = tern__shape_of(q->graph, v)->dim[1];
+    const int block = tern__layout_block(q->device, channels);
+    return block > 0 && channels / groups % block == 0;
 }
 
 unsigned tern__conv_cpu_blocked(const tern__layout_query *q, const tern__node *n)
 {
-    unsigned mask = 0;
-    if (tern__layout_block(q->device, tern__shape_of(q->graph, n->in[0])->dim[1]))
-        mask |= 1u << 0;
-    if (tern__layout_block(q->device, tern__shape_of(q->graph, n->out[0])->dim[1]))
-        mask |= 1u << n->n_in;
-    return mask;
+    const int64_t groups = tern__attr_int(n, TERN__CONV_GROUP);
+    const bool x = in_blocks(q, n->in[0], groups), y = in_blocks(q, n->out[0], groups);
+    return (unsigned)x | (unsigned)y << n->n_in;
 }
 
 static bool accept_forward(const tern__lower *l, const tern__node *n, tern__str *why)
@@ -293,7 +351,7 @@ static void read_params(const tern__lower *l, const tern__node *n, bool backward
     struct direct d;
     if (geometry(l, n, &s) != TERN_OK)
         return;
-    read_node(l, n, backward, &s, &d);
+    read_node(l, n, backward, 0, &s, &d);
     value[TP] = d.tp;
     value[NV] = d.nv;
 }

@@ -144,6 +144,8 @@ static tern_status pack(tern__lower *l, const struct depthwise *d, int *slot)
     tern__kern_size(k, "O", d->c);
     tern__kern_size(k, "C", 1);
     tern__kern_size(k, "TAPS", taps);
+    const tern__taps all = tern__all_taps(taps);
+    tern__cpu_define_taps(k, taps, &all);
     tern__cpu_define(k, "FLIP", d->flip);
     const tern_dtype t = tern__lower_type(l, d->w)->dtype;
     tern__cpu_define(k, "SRC", t == TERN_I8 ? 3 : t == TERN_U8 ? 4 : 0);
@@ -216,6 +218,13 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
     return TERN_OK;
 }
 
+/* Every channel is a group of its own: blocks may hold several. */
+static unsigned blocked(const tern__layout_query *q, const tern__node *n)
+{
+    const bool x = tern__layout_block(q->device, tern__shape_of(q->graph, n->in[0])->dim[1]) > 0;
+    return x | (unsigned)x << n->n_in;
+}
+
 static bool accept_forward(const tern__lower *l, const tern__node *n, tern__str *why)
 {
     return accept(l, n, false, why);
@@ -261,9 +270,9 @@ static void read_params_backward(const tern__lower *l, const tern__node *n, int3
 static const tern__space forward = {PARAMS, .read = read_params_forward}, backward = {PARAMS, .read = read_params_backward};
 static const char *const sources[] = {"conv_depthwise_cpu.cl", "conv_depthwise_lines_cpu.cl", "pack_conv_weight.cl", NULL};
 
-const tern__impl tern__impl_conv_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_forward, .lower = lower_forward, .blocked = tern__conv_cpu_blocked,
+const tern__impl tern__impl_conv_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_forward, .lower = lower_forward, .blocked = blocked,
                                                   .space = &forward, .sources = sources};
 const tern__impl tern__impl_conv_integer_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_forward, .lower = lower_forward,
-                                                          .blocked = tern__conv_cpu_blocked};
+                                                          .blocked = blocked};
 const tern__impl tern__impl_conv_grad_input_depthwise_cpu = {.name = "cpu_depthwise", .accept = accept_backward, .lower = lower_backward,
-                                                             .blocked = tern__conv_cpu_blocked, .space = &backward, .sources = sources};
+                                                             .blocked = blocked, .space = &backward, .sources = sources};

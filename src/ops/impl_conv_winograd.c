@@ -233,7 +233,10 @@ static tern_status pack(tern__lower *l, const struct winograd *d, int *slot)
     char key[48];
     int64_t nr = d->nv * d->width;
     if (sliced(d))
-        return tern__cpu_pack_conv(l, &(tern__conv_weights){.w = d->w, .flip = d->flip, .o = d->o, .c = d->c, .taps = 9, .nr = nr, .block = 1}, slot);
+        return tern__cpu_pack_conv(l,
+                                   &(tern__conv_weights){.w = d->w, .flip = d->flip, .groups = 1, .o = d->o, .c = d->c, .taps = 9, .nr = nr, .block = 1,
+                                                         .all_taps = 9, .some = tern__all_taps(9)},
+                                   slot);
     snprintf(key, sizeof key, "winograd %d %d %d%s", d->m, (int)nr, d->width, d->flip ? " flipped" : "");
     tern__kern *k = tern__lower_pack(l, d->w, key, tern__cpu_bytes(d->ob, points(d), d->cb * d->width, nr), "pack_winograd_weight.cl", slot);
     if (*slot < 0)

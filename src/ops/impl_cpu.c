@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 const int16_t tern__to_4[] = {1, 2, 3, 4, 0};
 const int16_t tern__to_14[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0};
@@ -104,11 +105,23 @@ size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d)
     return (size_t)x;
 }
 
+void tern__cpu_define_taps(tern__kern *k, int64_t all_taps, const tern__taps *some)
+{
+    tern__kern_size(k, "ALL_TAPS", all_taps);
+    tern__kern_size(k, "FIRST", some->first);
+    tern__kern_size(k, "ROW", some->row);
+    tern__kern_size(k, "ROW_STEP", some->row_step);
+    tern__kern_size(k, "COL_STEP", some->col_step);
+}
+
 tern_status tern__cpu_pack_conv(tern__lower *l, const tern__conv_weights *w, int *slot)
 {
-    char key[48];
-    const int64_t blocks = tern__div_up(w->o, w->nr);
-    snprintf(key, sizeof key, "conv %d %d%s", (int)w->nr, (int)w->block, w->flip ? " flipped" : "");
+    char key[96];
+    const int64_t blocks = w->groups * tern__div_up(w->o, w->nr);
+    snprintf(key, sizeof key, "conv %d %d", (int)w->nr, (int)w->block);
+    if (w->flip)
+        snprintf(key + strlen(key), sizeof key - strlen(key), " %d taps from %d by %d %d", (int)w->taps, (int)w->some.first,
+                 (int)w->some.row_step, (int)w->some.col_step);
     tern__kern *k = tern__lower_pack(l, w->w, key, tern__cpu_bytes(blocks, w->nr, w->c, w->taps), "pack_conv_weight.cl", slot);
     if (*slot < 0)
         return TERN_E_NOMEM;
@@ -119,6 +132,7 @@ tern_status tern__cpu_pack_conv(tern__lower *l, const tern__conv_weights *w, int
     tern__kern_size(k, "O", w->o);
     tern__kern_size(k, "C", w->c);
     tern__kern_size(k, "TAPS", w->taps);
+    tern__cpu_define_taps(k, w->all_taps, &w->some);
     tern__cpu_define(k, "FLIP", w->flip);
     tern__cpu_define(k, "SRC", 0);
     tern__kern_value(k, w->w);

@@ -27,13 +27,26 @@ void tern__cpu_range(tern__kern *k, int64_t x, int64_t y, int64_t z);
 /* product of counts in floats, as bytes; SIZE_MAX where it does not fit (no buffer is that large: the allocation then fails in words) */
 size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d);
 
-/* A convolution's weights [oc, ic, taps] f32, or flipped for the gradient by its input, as kernels read them:
- * [o in blocks of nr][c in blocks][taps][block][nr], o and c being the channels out and in of what the kernel computes. */
+/* Every col_step-th of a row's taps and every row-th of rows, backwards from the first. */
+typedef struct tern__taps {
+    int64_t first, row, row_step, col_step;
+} tern__taps;
+
+/* A convolution's weights, groups of [oc, ic, all taps] f32, or flipped for the gradient by its input, as kernels read them:
+ * [groups][o in blocks of nr][c in blocks][taps][block][nr], o and c being the channels out and in of a group of what the kernel computes. */
 typedef struct tern__conv_weights {
     tern_value w;
     bool flip;
-    int64_t o, c, taps, nr, block; /* c a multiple of block */
+    int64_t groups, o, c, taps, nr, block; /* c a multiple of block */
+    int64_t all_taps;                      /* of which `taps` are packed: flipped weights may leave some out */
+    tern__taps some;                       /* those; read only where flipped */
 } tern__conv_weights;
+/* All of them, backwards. */
+static inline tern__taps tern__all_taps(int64_t taps)
+{
+    return (tern__taps){.first = taps - 1, .row = taps, .col_step = 1};
+}
+void tern__cpu_define_taps(tern__kern *k, int64_t all_taps, const tern__taps *some);
 /* Sets *slot to where they are packed. */
 tern_status tern__cpu_pack_conv(tern__lower *l, const tern__conv_weights *w, int *slot);
 
@@ -43,7 +56,7 @@ double tern__conv_cpu_cycles(const tern__lower *l, const tern__node *n, bool bac
 
 /* Channels that a store hook for v takes at once: its block, or whole vectors, which codegen takes apart where v is plain. */
 int tern__cpu_store_width(const tern__lower *l, tern_value v);
-/* Blocked operands of convolutions: the input and the result where their channels come in blocks. */
+/* Blocked operands of convolutions: the input and the result where the channels of their groups come in blocks. */
 unsigned tern__conv_cpu_blocked(const tern__layout_query *q, const tern__node *n);
 
 /* Values that many parameters can have: every number up to 4 or 14, and some beyond. */
