@@ -33,6 +33,13 @@ static const pooling rows[] = {
     {"max_pool", WITH(LIST("kernel", 2, 2), LIST("strides", 2, 2), LIST("dilations", 1, 3))},
     {"average_pool", WITH(LIST("kernel", 3, 3), LIST("strides", 3, 2))},
     {"average_pool", WITH(LIST("kernel", 2, 5), LIST("strides", 1, 1), TERN_INT("divisor", 7))},
+    {"max_pool", WITH(LIST("kernel", 3, 3), LIST("strides", 2, 2), LIST("pads", 1, 1, 1, 1))},
+    {"max_pool", WITH(LIST("kernel", 1, 4), LIST("strides", 1, 2), LIST("pads", 0, 3, 0, 2))},
+    {"max_pool", WITH(LIST("kernel", 2, 3), LIST("strides", 1, 1), LIST("pads", 1, 2, 0, 0))},
+    {"max_pool", WITH(LIST("kernel", 2, 3), LIST("strides", 2, 2), LIST("pads", 0, 3, 1, 1), LIST("dilations", 1, 2))},
+    {"average_pool", WITH(LIST("kernel", 3, 3), LIST("strides", 1, 1), LIST("pads", 1, 1, 1, 1))},
+    {"average_pool", WITH(LIST("kernel", 3, 3), LIST("strides", 2, 2), LIST("pads", 0, 0, 1, 2), TERN_INT("count_include_pad", 1))},
+    {"average_pool", WITH(LIST("kernel", 2, 2), LIST("strides", 2, 2), LIST("pads", 1, 1, 0, 0), TERN_INT("ceil_mode", 1))},
 };
 static const pooling lines[] = {
     {"max_pool", WITH(LIST("kernel", 3), LIST("strides", 3))},
@@ -100,7 +107,8 @@ static void test_plain(void **state)
     check("cpu", (tern_shape){.rank = 5, .dim = {1, 3, 4, 5, 7}}, false, volumes, TERN_COUNT(volumes));
 }
 
-/* Rows of plain channels, of which vectors of pixels are computed where they fit: rests, overlaps, and taps at odd columns up to the last one. */
+/* Rows of plain channels, of which vectors of pixels are computed where they fit: rests, overlaps, taps at odd columns up to the last one, and windows that
+ * reach outside at either end. */
 static void test_rows_of_pixels(void **state)
 {
     (void)state;

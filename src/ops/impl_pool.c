@@ -154,17 +154,29 @@ static tern_status range(tern__kern *k, const tern__spatial *sp, const int64_t p
 
 /* --- Kernels --- */
 
-/* Neighbours in a row of plain channels that a CPU computes as a vector; 0: none. */
-static int pixel_vector(const tern__lower *l, const tern__node *n, const tern__spatial *sp)
+/* Where vectors of pixels fit into the rows of plain channels. */
+typedef struct pixel_run {
+    int width; /* 0: nowhere */
+    int64_t from, to;
+} pixel_run;
+
+static int64_t floor_to(int64_t x, int64_t step)
 {
-    const int64_t stride = sp->stride[2], reach = (sp->kernel[2] - 1) * sp->dilation[2] & ~(stride - 1);
+    return x - ((x % step) + step) % step;
+}
+
+/* At stride 2 two vectors are loaded from an even column on. */
+static pixel_run find_pixels(const tern__lower *l, const tern__node *n, const tern__spatial *sp)
+{
+    const int64_t stride = sp->stride[2], first = floor_to(-sp->pad[2], stride), last = floor_to((sp->kernel[2] - 1) * sp->dilation[2] - sp->pad[2], stride);
+    const pixel_run run = {.from = -first / stride, .to = TERN_MIN(sp->out[2], (sp->in[2] - last) / stride)};
     const bool plain = tern__lower_type(l, n->in[0])->layout.kind != TERN__BLOCKED && tern__lower_type(l, n->out[0])->layout.kind != TERN__BLOCKED;
-    if (tern__lower_family(l) != TERN__FAMILY_CPU || !plain || stride > 2 || sp->pad[2] != 0 || !inside(sp))
-        return 0;
+    if (tern__lower_family(l) != TERN__FAMILY_CPU || !plain || stride > 2)
+        return (pixel_run){0};
     for (int w = TERN_MIN((int)tern__lower_device(l)->native_vector_f32, 16); w >= 4; w /= 2)
-        if (sp->out[2] >= w && (sp->out[2] - w) * stride + reach + w * stride <= sp->in[2])
-            return w;
-    return 0;
+        if (run.to - run.from >= w)
+            return (pixel_run){w, run.from, run.to};
+    return (pixel_run){0};
 }
 
 /* width: of the vectors of channels. */
@@ -172,8 +184,8 @@ static tern_status lower_pool(tern__lower *l, const tern__node *n, const tern__s
 {
     const tern_dtype t = tern__lower_type(l, n->out[0])->dtype;
     const bool indexed = n->n_out > 1 && tern__lower_is_wanted(l, n->out[1]);
-    const int pixels = width == 1 && !indexed ? pixel_vector(l, n, sp) : 0;
-    const vector v = {pixels ? pixels : width, pixels > 0};
+    const pixel_run run = width == 1 && !indexed ? find_pixels(l, n, sp) : (pixel_run){0};
+    const vector v = {run.width ? run.width : width, run.width > 0};
     tern__kern *k = tern__lower_kernel(l, "pool.cl");
     if (!k)
         return TERN_E_NOMEM;
@@ -183,6 +195,8 @@ static tern_status lower_pool(tern__lower *l, const tern__node *n, const tern__s
     tern__kern_define(k, "LOWEST", "%s", lowest(t));
     load_hook(k, "LOAD_X", n->in[0], sp, v);
     store_hook(k, "STORE", n->out[0], sp, v);
+    tern__cpu_define(k, "FROM", run.from);
+    tern__cpu_define(k, "TO", run.to);
     tern__cpu_define(k, "INDEXED", indexed);
     if (indexed) {
         define_index(k, tern__lower_type(l, n->out[1])->dtype, v.width);
