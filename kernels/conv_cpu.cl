@@ -1,14 +1,14 @@
 /* Direct convolution for CPU devices: one work-item computes TP neighbouring pixels of one row times NV*W output channels,
  * all in vector registers.
  *
- *   y[n, o, oy, ox] = sum over c, kh, kw of x[n, c, oy*SH - PT + kh*DH, ox*SW - PL + kw*DW] * w[o, c, kh, kw]
+ *   y[n, o, oz, oy, ox] = sum over c, kd, kh, kw of x[n, c, oz*SD - PF + kd*DD, oy*SH - PT + kh*DH, ox*SW - PL + kw*DW] * w[o, c, kd, kh, kw]
  *
- * x: [N, G*C/IB, H, IW, IB] f32: channels in blocks of IB, or plain with IB = 1.
- * wp: [G][O/NR rounded up][C/IB][KH][KW][IB][NR] f32 from pack_conv_weight.cl, NR = NV*W, zero past the last channel.
- * The gradient by the input at stride 1 is the same sum over dy with flipped weights and pads DH*(KH-1) - PT, DW*(KW-1) - PL. At stride S it is one for each
- * of S*S phases, with every S-th tap in each direction, whose results lie S pixels apart.
- * 1-d convolutions have KH = H = OH = 1. C, H, IW, O, OH, OW, G, TO_Y and TO_X may be parameters.
- * ND-range: (tiles per row * OH, G * O/NR, N), work-groups of one item.
+ * x: [N, G*C/IB, D, H, IW, IB] f32: channels in blocks of IB, or plain with IB = 1.
+ * wp: [G][O/NR rounded up][C/IB][KD][KH][KW][IB][NR] f32 from pack_conv_weight.cl, NR = NV*W, zero past the last channel.
+ * The gradient by the input at stride 1 is the same sum over dy with flipped weights and pads DH*(KH-1) - PT, DW*(KW-1) - PL. At strides it is one for each
+ * phase, with every S-th tap in each direction of stride S, whose results lie S pixels apart.
+ * Dimensions that are missing come first and have extents of 1. C, D, H, IW, O, OH, OW, G, TO_Z, TO_Y and TO_X may be parameters.
+ * ND-range: (tiles per row * OH * OD, G * O/NR, N), work-groups of one item.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
 #define KERNEL conv_cpu
@@ -20,17 +20,22 @@
 #define IB 16 /* channels in a block of x: 1, 4, 8 or 16 */
 #define G 1 /* groups; C and O are the channels of one */
 #define C 64
+#define D 1
 #define H 56
 #define IW 56
 #define O 64
 #define OH 56
 #define OW 56
+#define KD 1
 #define KH 3
 #define KW 3
+#define SD 1
 #define SH 1
 #define SW 1
+#define DD 1
 #define DH 1
 #define DW 1
+#define PF 0
 #define PT 1
 #define PL 1
 #define CLIPS 2 /* 0: what a tile reads at a border is copied beside zeroes. n: all the ways a tap cuts off pixels of a tile, */
@@ -51,11 +56,13 @@
 #define PV 0   /* 4 or 8: results are plain, so that vectors of so many pixels of a channel are stored */
 #define INPUT_AHEAD 0 /* n: the input is asked for so many blocks of channels before it is due; 1x1 taps */
 #define ASKS 0 /* 1: what the hook will read is asked for before the products: it defines STORE16_AHEAD for that */
-#define APART_Y 1 /* the result's pixel for (oy, ox) is (oy * APART_Y + TO_Y, ox * APART_X + TO_X) */
+#define APART_Z 1 /* the result's pixel for (oz, oy, ox) is (oz * APART_Z + TO_Z, oy * APART_Y + TO_Y, ox * APART_X + TO_X) */
+#define APART_Y 1
 #define APART_X 1
+#define TO_Z 0
 #define TO_Y 0
 #define TO_X 0
-#define FLAT 0 /* 1: the hook takes one coordinate for (oy, ox) */
+#define COORDS 2 /* that the hook takes for a pixel; 3: there are planes; 1: no rows either */
 static inline void STORE(float acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS) { y[((n * O + o) * OH + oy) * OW + ox] = acc; }
 static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_PARAMS)
 {
@@ -93,12 +100,20 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 /* Channels from, from + 1, ... of pixel p, unless they are past the last. */
 #define STORE_PART(from, part)                                                                            \
     if ((from) + SV <= n_o)                                                                               \
-        CAT(STORE, SV)(part, n, o0 + (from), YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS)
-#if FLAT
-#define YX(oy, ox) (ox) * APART_X + TO_X
+        CAT(STORE, SV)(part, n, o0 + (from), AT(ox0 + p), HOOK_ARGS)
+#if COORDS == 1
+#define AT(ox) (uint)(ox) * APART_X + TO_X
+#elif COORDS == 2
+#define AT(ox) (uint)oy * APART_Y + TO_Y, (uint)(ox) * APART_X + TO_X
 #else
-#define YX(oy, ox) (oy) * APART_Y + TO_Y, (ox) * APART_X + TO_X
+#define AT(ox) (uint)oz * APART_Z + TO_Z, (uint)oy * APART_Y + TO_Y, (uint)(ox) * APART_X + TO_X
 #endif
+/* Blocks of input channels, and in each the planes that the taps reach. */
+#define EACH_PLANE                                                                                        \
+    _Pragma("unroll 1") for (uint cb = 0; cb < CB; cb++)                                                  \
+        _Pragma("unroll 1") for (int kd = kd0; kd < kd1; kd++)
+#define PLANE (xb + (cb * D + kd * DD) * (size_t)(H * IW * IB))
+#define PLANE_WEIGHTS (wb + (cb * KD + kd) * (size_t)(KH * KW * IB * NR))
 
 /* Adds every tap of one input block. SRC: the block's row of tap 0, shifted to the tile; ROW: floats between the rows of
  * neighbouring taps. Without dilation a row's taps and channels follow each other in x as they do in wp: one loop. */
@@ -140,22 +155,34 @@ static inline void STORE16(float16 acc, uint n, uint o, uint oy, uint ox, HOOK_P
 #define TAPS(SPACE, SRC, ROW)                                                                             \
     _Pragma("unroll 1") for (int kh = kh0; kh < kh1; kh++)                                                \
         _Pragma("unroll 1") for (int r = 0; r < RUNS; r++)                                                \
-            CHANNELS(SPACE, (SRC) + ((kh - kh0) * (ROW) + r * (DW * IB)), wb + (kh * RUNS + r) * (RUN * NR), RUN, 0, TP)
+            CHANNELS(SPACE, (SRC) + ((kh - kh0) * (ROW) + r * (DW * IB)), PLANE_WEIGHTS + (kh * RUNS + r) * (RUN * NR), RUN, 0, TP)
 #define CLIPPED(N) if (CLIPS >= N && lo == CLIP##N##_LO && hi == CLIP##N##_HI) CHANNELS(__global, src, wt, IB, CLIP##N##_LO, CLIP##N##_HI)
 
 __kernel void KERNEL(const __global float *restrict x, const __global float *restrict wp, HOOK_PARAMS)
 {
-    const int oy = (int)((uint)get_global_id(0) / TILES);
-    const int first = ((int)get_global_id(0) - oy * TILES) * TP; /* pixels this tile owns start here */
+    const int row = (int)((uint)get_global_id(0) / TILES);
+#if COORDS == 3
+    const int oz = row / OH, oy = row - oz * OH;
+#else
+    const int oz = 0, oy = row;
+#endif
+    const int first = ((int)get_global_id(0) - row * TILES) * TP; /* pixels this tile owns start here */
     const uint ob = (uint)get_global_id(1), g = ob / (((uint)O + NR - 1) / NR), b = ob % (((uint)O + NR - 1) / NR);
     const uint o0 = g * O + b * NR; /* its first channel, and so many are left in the group */
     const int n_o = O - (int)(b * NR);
     const uint n = (uint)get_global_id(2);
     /* The last tile moves back to stay inside; pixels that its neighbour owns are computed again but not stored. */
     const int ox0 = min(first, LAST_OX);
+    const int iz0 = oz * SD - PF;
     const int iy0 = oy * SH - PT;
     const int ix0 = ox0 * SW - PL;
-    /* Taps whose row exists. */
+    /* Taps whose plane and row exist. */
+#if COORDS == 3
+    const int kd0 = iz0 < 0 ? min((-iz0 + DD - 1) / DD, KD) : 0;
+    const int kd1 = iz0 + (KD - 1) * DD < D ? KD : max((D - iz0 + DD - 1) / DD, kd0);
+#else
+    const int kd0 = 0, kd1 = 1;
+#endif
     const int kh0 = iy0 < 0 ? min((-iy0 + DH - 1) / DH, KH) : 0;
     const int kh1 = iy0 + (KH - 1) * DH < H ? KH : max((H - iy0 + DH - 1) / DH, kh0);
 
@@ -164,7 +191,7 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
     for (int p = 0; p < TP; p++)
 #pragma unroll
         for (uint v = 0; v < NV; v++)
-            CAT(CAT(STORE, W), _AHEAD)(n, o0 + v * W, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+            CAT(CAT(STORE, W), _AHEAD)(n, o0 + v * W, AT(ox0 + p), HOOK_ARGS);
 #endif
     VEC acc[TP][NV];
 #pragma unroll
@@ -173,11 +200,10 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
         for (int v = 0; v < NV; v++)
             acc[p][v] = (VEC)(0.0f);
 
-    const __global float *xb = x + ((size_t)n * G + g) * ((size_t)C * H * IW) + (iy0 + kh0 * DH) * (IW * IB);
-    const __global float *wb = wp + (size_t)ob * ((size_t)C * KH * KW * NR);
+    const __global float *xb = x + ((size_t)n * G + g) * ((size_t)C * D * H * IW) + (iz0 * H + iy0 + kh0 * DH) * (IW * IB);
+    const __global float *wb = wp + (size_t)ob * ((size_t)C * KD * KH * KW * NR);
 #if CLIPS > 0
-#pragma unroll 1
-    for (uint cb = 0; cb < CB; cb++) {
+    EACH_PLANE
 #pragma unroll 1
         for (int kh = kh0; kh < kh1; kh++)
 #pragma unroll 1
@@ -185,8 +211,8 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
                 const int ix = ix0 + kw * DW;
                 const int lo = ix < 0 ? min((-ix + SW - 1) / SW, TP) : 0;
                 const int hi = ix + (TP - 1) * SW < IW ? TP : max((IW - ix + SW - 1) / SW, 0);
-                const __global float *src = xb + (kh - kh0) * (DH * IW * IB) + ix * IB;
-                const __global float *wt = wb + (kh * KW + kw) * (IB * NR);
+                const __global float *src = PLANE + (kh - kh0) * (DH * IW * IB) + ix * IB;
+                const __global float *wt = PLANE_WEIGHTS + (kh * KW + kw) * (IB * NR);
                 if (lo == 0 && hi == TP)
                     CHANNELS(__global, src, wt, IB, 0, TP)
                 else CLIPPED(1)
@@ -194,9 +220,6 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
                 else CLIPPED(3)
                 else CLIPPED(4)
             }
-        xb += H * IW * IB;
-        wb += KH * KW * IB * NR;
-    }
 #else
 #if REACHES_OUT
     float patch[KH * SPAN * IB]; /* the rows a tile at the border reads, with zeroes outside */
@@ -212,18 +235,16 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
             for (int j = to; j < SPAN; j++)
                 PUT(zero, r * SPAN + j, patch);
         }
-#pragma unroll 1
-        for (uint cb = 0; cb < CB; cb++) {
+        EACH_PLANE
+        {
 #pragma unroll 1
             for (int r = 0; r < kh1 - kh0; r++) {
-                const __global float *row = xb + r * (DH * IW * IB) + ix0 * IB;
+                const __global float *src = PLANE + r * (DH * IW * IB) + ix0 * IB;
 #pragma unroll 1
                 for (int j = from; j < to; j++)
-                    PUT(GET(j, row), r * SPAN + j, patch);
+                    PUT(GET(j, src), r * SPAN + j, patch);
             }
             TAPS(__private, patch, SPAN * IB)
-            xb += H * IW * IB;
-            wb += KH * KW * IB * NR;
         }
     }
 #if LIES_INSIDE
@@ -233,12 +254,8 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #if LIES_INSIDE
     {
         xb += ix0 * IB;
-#pragma unroll 1
-        for (uint cb = 0; cb < CB; cb++) {
-            TAPS(__global, xb, DH * IW * IB)
-            xb += H * IW * IB;
-            wb += KH * KW * IB * NR;
-        }
+        EACH_PLANE
+            TAPS(__global, PLANE, DH * IW * IB)
     }
 #endif
 #endif
@@ -275,11 +292,11 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
         int p = first - ox0;
 #pragma unroll 1
         for (; p + PV <= TP; p += PV) {
-            CAT(STORE, PV)(PIXELS(from + p * NR), n, o0 + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+            CAT(STORE, PV)(PIXELS(from + p * NR), n, o0 + j, AT(ox0 + p), HOOK_ARGS);
         }
 #pragma unroll 1
         for (; p < TP; p++)
-            STORE(from[p * NR], n, o0 + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+            STORE(from[p * NR], n, o0 + j, AT(ox0 + p), HOOK_ARGS);
     }
 #else
 #pragma unroll 1
@@ -287,13 +304,13 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #pragma unroll NV
         for (int v = 0; v < NR; v += SV) {
             if (v + SV <= n_o) {
-                CAT(STORE, SV)(CAT(vload, SV)(0, tile + p * NR + v), n, o0 + v, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+                CAT(STORE, SV)(CAT(vload, SV)(0, tile + p * NR + v), n, o0 + v, AT(ox0 + p), HOOK_ARGS);
             }
 #if TAIL
             else
 #pragma unroll 1
                 for (int j = 0; v + j < n_o && j < SV; j++)
-                    STORE(tile[p * NR + v + j], n, o0 + v + j, YX((uint)oy, (uint)(ox0 + p)), HOOK_ARGS);
+                    STORE(tile[p * NR + v + j], n, o0 + v + j, AT(ox0 + p), HOOK_ARGS);
 #endif
         }
 #endif
@@ -311,7 +328,10 @@ __kernel void KERNEL(const __global float *restrict x, const __global float *res
 #undef PIXELS
 #undef HIGH
 #undef STORE_PART
-#undef YX
+#undef AT
+#undef EACH_PLANE
+#undef PLANE
+#undef PLANE_WEIGHTS
 #undef RUNS
 #undef RUN
 #undef CHANNELS

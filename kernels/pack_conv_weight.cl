@@ -1,8 +1,8 @@
 /* Rearranges a convolution's weights for conv_cpu.cl.
  *   w:  G groups of [OC, IC, KH, KW] as the graph has them; f32, f16, bf16, i8 or u8
  *   wp: [G][O/NR rounded up][C/IB][TAPS][IB][NR] f32, zero past the last channel
- * FLIP 0: O = OC, C = IC. FLIP 1 (gradient by the input): O = IC, C = OC, and the taps run backwards, from FIRST on: ROW of them that are COL_STEP apart,
- * and ROW_STEP further back the next ROW.
+ * FLIP 0: O = OC, C = IC. FLIP 1 (gradient by the input): O = IC, C = OC, and the taps run backwards, from FIRST on: ROW of them that are COL_STEP
+ * apart, ROW_STEP further back the next ROW, and PLANE_STEP further back than the first of a PLANE of them the next.
  * ND-range: (G * (O/NR rounded up), C), work-groups of one item.
  */
 #ifndef KERNEL /* Defaults: they show every name and let this file parse on its own. */
@@ -15,7 +15,9 @@
 #define FLIP 0
 #define ALL_TAPS 9 /* KH*KW */
 #define FIRST 8
+#define PLANE 9
 #define ROW 9
+#define PLANE_STEP 0
 #define ROW_STEP 0
 #define COL_STEP 1
 #define SRC 0 /* 0: f32, 1: f16, 2: bf16, 3: i8, 4: u8 */
@@ -50,7 +52,7 @@
 #define LOAD(i, p) ((float)(p)[i])
 #endif
 #if FLIP
-#define AT(o, c, t) (((size_t)(c) * O + (o)) * ALL_TAPS + (FIRST - (t) / ROW * ROW_STEP - (t) % ROW * COL_STEP))
+#define AT(o, c, t) (((size_t)(c) * O + (o)) * ALL_TAPS + (FIRST - (t) / PLANE * PLANE_STEP - (t) % PLANE / ROW * ROW_STEP - (t) % ROW * COL_STEP))
 #else
 #define AT(o, c, t) (((size_t)(o) * C + (c)) * TAPS + (t))
 #endif

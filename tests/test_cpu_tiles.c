@@ -297,13 +297,39 @@ static void depthwise_convolutions(void **state)
     check_by(DEPTHWISE, g, "depthwise, one dimension");
 }
 
+#define INTS(...) ((const int64_t[]){__VA_ARGS__})
+#define LIST(nm, ...) {.name = (nm), .type = TERN_ATTR_INTS, .ints = INTS(__VA_ARGS__), .n_ints = (int)(sizeof INTS(__VA_ARGS__) / sizeof(int64_t))}
+
 static void other_ranks(void **state)
 {
     (void)state;
-    two("conv", SHAPE(2, 16, 33), SHAPE(17, 16, 4), TERN_ATTRS(TERN_INTS("pads", ((const int64_t[]){2, 1}), 2)));
-    two("conv_grad_input", SHAPE(2, 16, 31), SHAPE(16, 17, 3), TERN_ATTRS(TERN_INTS("input_shape", ((const int64_t[]){33}), 1)));
-    two("conv_grad_weight", SHAPE(5, 16, 33), SHAPE(5, 17, 30), TERN_ATTRS(TERN_INTS("kernel", ((const int64_t[]){4}), 1)));
+    two("conv", SHAPE(2, 16, 33), SHAPE(17, 16, 4), TERN_ATTRS(LIST("pads", 2, 1)));
+    two("conv_grad_input", SHAPE(2, 16, 31), SHAPE(16, 17, 3), TERN_ATTRS(LIST("input_shape", 33)));
+    two("conv_grad_input", SHAPE(2, 16, 31), SHAPE(16, 17, 8), TERN_ATTRS(LIST("strides", 5), LIST("input_shape", 160)));
+    two("conv_grad_weight", SHAPE(5, 16, 33), SHAPE(5, 17, 30), TERN_ATTRS(LIST("kernel", 4)));
     two("conv", SHAPE(2, 16, 3, 4, 5), SHAPE(32, 16, 1, 1, 1), NULL);
+    two("conv", SHAPE(2, 5, 6, 5, 9), SHAPE(18, 5, 3, 2, 3), TERN_ATTRS(LIST("strides", 2, 1, 2), LIST("pads", 1, 0, 1, 1, 1, 2)));
+    two("conv", SHAPE(1, 32, 5, 7, 16), SHAPE(16, 16, 2, 3, 3),
+        TERN_ATTRS(TERN_INT("group", 2), LIST("dilations", 2, 1, 2), LIST("pads", 2, 1, 2, 1, 1, 2)));
+    two("conv_grad_input", SHAPE(2, 16, 3, 4, 5), SHAPE(16, 8, 3, 3, 2),
+        TERN_ATTRS(LIST("strides", 2, 2, 2), LIST("pads", 1, 0, 0, 1, 1, 0), LIST("input_shape", 5, 8, 10)));
+    two("conv_grad_input", SHAPE(1, 6, 4, 3, 3), SHAPE(6, 7, 2, 1, 3), TERN_ATTRS(LIST("input_shape", 5, 3, 5)));
+}
+
+/* More taps than registers hold, between ops that like blocks: vectors of pixels, in plain channels. */
+static void wide_depthwise(void **state)
+{
+    (void)state;
+    tern_graph *g = new_graph();
+    tern_value x = tern_graph_op1(g, "neg", tern_graph_input(g, "x", TERN_F32, SHAPE(1, 32, 100), 0), NULL);
+    x = tern_graph_op2(g, "conv", x, random_constant(g, TERN_F32, SHAPE(32, 1, 31), 1), TERN_ATTRS(TERN_INT("group", 32), LIST("pads", 15, 15)));
+    x = tern_graph_op2(g, "conv", tern_graph_op1(g, "relu", x, NULL), random_constant(g, TERN_F32, SHAPE(32, 32, 1), 2), NULL);
+    tern_graph_output(g, "y", x);
+    tern_session *s = NULL;
+    assert_ok(tern_session_create(device, g, NULL, &s));
+    assert_non_null(strstr(tern_session_source(s), "conv_depthwise_lines_cpu.cl"));
+    tern_session_destroy(s);
+    check_by(NULL, g, "31 taps, a group for each channel");
 }
 
 /* A network's step from blocked to blocked: conv, ReLU, residual, conv, flattened into a product. */
@@ -434,7 +460,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_straddle_tiles), cmocka_unit_test(long_sums_are_split), cmocka_unit_test(halves_are_packed),
         cmocka_unit_test(batches),              cmocka_unit_test(convolutions),        cmocka_unit_test(other_ranks),
-        cmocka_unit_test(depthwise_convolutions), cmocka_unit_test(groups_and_phases),
+        cmocka_unit_test(depthwise_convolutions), cmocka_unit_test(wide_depthwise),
+        cmocka_unit_test(groups_and_phases),
         cmocka_unit_test(small_blocks),         cmocka_unit_test(inputs_come_from_memory), cmocka_unit_test(residuals_are_asked_for),
         cmocka_unit_test(chains_stay_blocked),  cmocka_unit_test(narrower_vectors),    cmocka_unit_test(refusals_have_reasons),
     };

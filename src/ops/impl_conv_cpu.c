@@ -14,13 +14,13 @@ enum {
     MAX_DIRECT = 1024,   /* products to a result where its way out counts enough (3 % of ResNet-50) for code that takes twice as long to compile */
 };
 
-/* One direct convolution over rows of pixels: x [n, groups * c, h, w] to y [n, groups * o, oh, ow]. */
+/* One direct convolution over rows of pixels: x [n, groups * c, d, h, w] to y [n, groups * o, od, oh, ow]. */
 struct direct {
     tern_value x, w, y;
     bool flip;             /* gradient by the input: weights transposed, taps backwards */
-    bool flat;             /* the hook takes one coordinate for all of a channel's pixels */
-    int64_t groups, n, c, o, h, iw, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
-    int64_t apart[2], to[2]; /* results lie so many pixels apart, from these on */
+    bool point;            /* every pixel by itself: all of a channel's are one row */
+    int64_t groups, n, c, o, d, h, iw, od, oh, ow, kd, kh, kw, sd, sh, sw, dd, dh, dw, pf, pt, pl;
+    int64_t apart[3], to[3]; /* results lie so many pixels apart, from these on */
     int64_t all_taps;      /* of the weights, */
     tern__taps some;       /* and those that take part, where they are flipped */
     int dims;              /* spatial dimensions of the tensors */
@@ -42,10 +42,10 @@ static bool is_point(const tern__spatial *s)
 static void read_forward(const tern__spatial *s, const tern__node *n, struct direct *d)
 {
     *d = (struct direct){.x = n->in[0], .w = n->in[1], .y = n->out[0], .n = s->batch, .groups = s->group, .c = s->c_in / s->group, .o = s->c_out / s->group,
-                         .apart = {1, 1}, .all_taps = s->kernel[1] * s->kernel[2]};
-    d->h = s->in[1], d->iw = s->in[2], d->oh = s->out[1], d->ow = s->out[2];
-    d->kh = s->kernel[1], d->kw = s->kernel[2], d->sh = s->stride[1], d->sw = s->stride[2];
-    d->dh = s->dilation[1], d->dw = s->dilation[2], d->pt = s->pad[1], d->pl = s->pad[2];
+                         .apart = {1, 1, 1}, .all_taps = s->kernel[0] * s->kernel[1] * s->kernel[2]};
+    d->d = s->in[0], d->h = s->in[1], d->iw = s->in[2], d->od = s->out[0], d->oh = s->out[1], d->ow = s->out[2];
+    d->kd = s->kernel[0], d->kh = s->kernel[1], d->kw = s->kernel[2], d->sd = s->stride[0], d->sh = s->stride[1], d->sw = s->stride[2];
+    d->dd = s->dilation[0], d->dh = s->dilation[1], d->dw = s->dilation[2], d->pf = s->pad[0], d->pt = s->pad[1], d->pl = s->pad[2];
 }
 
 /* One dimension of a gradient at the pixels of a phase, every `stride`-th from `from` on. They take every stride-th tap, and neighbouring ones among them read
@@ -62,26 +62,37 @@ static struct phase phase_of(const tern__spatial *s, int dim, int64_t from)
                           .extent = tern__div_up(s->in[dim] - from, stride)};
 }
 
+/* In one dimension, and in all: no more than there are pixels. */
+static int64_t phases_in(const tern__spatial *s, int dim)
+{
+    return TERN_MIN(s->stride[dim], s->in[dim]);
+}
+
 static int n_phases(const tern__spatial *s, bool backward)
 {
-    return backward ? (int)(TERN_MIN(s->stride[1], s->in[1]) * TERN_MIN(s->stride[2], s->in[2])) : 1;
+    int64_t n = 1;
+    for (int i = 0; i < 3 && backward; i++)
+        n = TERN_MIN(n * TERN_MIN(phases_in(s, i), (int64_t)MAX_PHASES + 1), (int64_t)MAX_PHASES + 1);
+    return (int)n;
 }
 
 /* dx is dy under the same weights the other way round, with what the taps reach beyond the pads as the new pads; at strides its phases are, one by one. */
 static void read_backward(const tern__spatial *s, const tern__node *n, int which, struct direct *d)
 {
-    const int64_t across = TERN_MIN(s->stride[2], s->in[2]);
-    const int64_t from[2] = {which / across, which % across};
-    const struct phase y = phase_of(s, 1, from[0]), x = phase_of(s, 2, from[1]);
+    const int64_t across = phases_in(s, 2), rows = phases_in(s, 1);
+    const int64_t from[3] = {which / across / rows, which / across % rows, which % across};
+    const struct phase z = phase_of(s, 0, from[0]), y = phase_of(s, 1, from[1]), x = phase_of(s, 2, from[2]);
     read_forward(s, n, d);
     d->flip = true;
     d->c = s->c_out / s->group, d->o = s->c_in / s->group;
-    d->h = s->out[1], d->iw = s->out[2], d->oh = y.extent, d->ow = x.extent;
-    d->kh = y.taps, d->kw = x.taps, d->sh = d->sw = 1;
-    d->pt = y.pad, d->pl = x.pad;
-    d->some = (tern__taps){.first = y.last * s->kernel[2] + x.last, .row = x.taps, .row_step = s->stride[1] * s->kernel[2], .col_step = s->stride[2]};
-    for (int i = 0; i < 2; i++) {
-        d->apart[i] = s->stride[1 + i];
+    d->d = s->out[0], d->h = s->out[1], d->iw = s->out[2], d->od = z.extent, d->oh = y.extent, d->ow = x.extent;
+    d->kd = z.taps, d->kh = y.taps, d->kw = x.taps, d->sd = d->sh = d->sw = 1;
+    d->pf = z.pad, d->pt = y.pad, d->pl = x.pad;
+    const int64_t row = s->kernel[2], plane = s->kernel[1] * row;
+    d->some = (tern__taps){.first = z.last * plane + y.last * row + x.last, .plane = y.taps * x.taps, .row = x.taps, .plane_step = s->stride[0] * plane,
+                           .row_step = s->stride[1] * row, .col_step = s->stride[2]};
+    for (int i = 0; i < 3; i++) {
+        d->apart[i] = s->stride[i];
         d->to[i] = from[i];
     }
 }
@@ -157,10 +168,9 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     else
         read_forward(s, n, d);
     d->dims = s->n_dims;
-    d->flat = s->n_dims == 1;
-    if (is_point(s)) { /* every pixel by itself: one long row */
-        d->flat = true;
-        d->h = d->oh = 1;
+    d->point = is_point(s);
+    if (d->point) {
+        d->d = d->od = d->h = d->oh = 1;
         d->iw = d->ow = s->in[0] * s->in[1] * s->in[2];
     }
     const tern__layout *layout = &tern__lower_type(l, d->x)->layout;
@@ -169,7 +179,7 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     d->store = tern__cpu_store_width(l, d->y);
     choose_tile(l, d);
     d->plain = tern__lower_type(l, d->y)->layout.kind != TERN__BLOCKED;
-    d->pixels = !d->plain || d->apart[1] > 1 || d->tp < 4 ? 0 : d->tp < 8 ? 4 : 8;
+    d->pixels = !d->plain || d->apart[2] > 1 || d->tp < 4 ? 0 : d->tp < 8 ? 4 : 8;
     find_clips(d);
 }
 
@@ -180,12 +190,21 @@ double tern__conv_cpu_cycles(const tern__lower *l, const tern__node *n, bool bac
     if (geometry(l, n, &s) != TERN_OK)
         return 0;
     read_node(l, n, backward, 0, &s, &d);
-    return cost(&d, d.tp, d.nv) * (double)(d.n * d.oh) * (double)(d.groups * d.c * d.kh * d.kw) * n_phases(&s, backward);
+    return cost(&d, d.tp, d.nv) * (double)(d.n * d.od * d.oh) * (double)(d.groups * d.c * d.kd * d.kh * d.kw) * n_phases(&s, backward);
 }
 
 static int64_t patch_floats(const struct direct *d)
 {
     return d->kh * ((d->tp - 1) * d->sw + (d->kw - 1) * d->dw + 1) * d->block;
+}
+
+/* Do the kernels that keep channels side by side take it? */
+static bool is_depthwise(const tern__lower *l, const tern__node *n, bool backward)
+{
+    tern__str why = {0};
+    const bool is = (backward ? &tern__impl_conv_grad_input_depthwise_cpu : &tern__impl_conv_depthwise_cpu)->accept(l, n, &why);
+    tern__str_finish(&why);
+    return is;
 }
 
 static bool accept(const tern__lower *l, const tern__node *n, bool backward, tern__str *why)
@@ -198,24 +217,24 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
         tern__str_add(why, "the operands' shapes do not fit");
         return false;
     }
-    if (s.n_dims > 2 && !is_point(&s)) {
-        tern__str_add(why, "three spatial dimensions");
-        return false;
-    }
-    if (s.group > 1 && s.group == s.c_in && s.group == s.c_out && s.n_dims < 3 && (!backward || (s.stride[1] == 1 && s.stride[2] == 1))) {
+    if (s.group > 1 && s.group == s.c_in && s.group == s.c_out && is_depthwise(l, n, backward)) {
         tern__str_add(why, "a group for each channel");
         return false;
     }
-    for (int i = 1; i < 3 && backward; i++)
+    for (int i = 0; i < 3 && backward; i++)
         if (s.stride[i] > 1 && (s.dilation[i] > 1 || s.kernel[i] < s.stride[i])) {
             tern__str_addf(why, "the gradient of %" PRId64 " taps at stride %" PRId64 ", dilation %" PRId64, s.kernel[i], s.stride[i], s.dilation[i]);
             return false;
         }
     if (n_phases(&s, backward) > MAX_PHASES) {
-        tern__str_addf(why, "the gradient at strides %" PRId64 ", %" PRId64, s.stride[1], s.stride[2]);
+        tern__str_addf(why, "the gradient at strides %" PRId64 ", %" PRId64 ", %" PRId64, s.stride[0], s.stride[1], s.stride[2]);
         return false;
     }
     read_node(l, n, backward, 0, &s, &d);
+    if (d.c % d.block != 0 || (!d.plain && d.o % d.store != 0)) {
+        tern__str_addf(why, "groups of %" PRId64 " to %" PRId64 " channels in blocks", d.c, d.o);
+        return false;
+    }
     if (d.n_clips == 0 && patch_floats(&d) > MAX_PATCH) {
         tern__str_addf(why, "a tile reads %" PRId64 " inputs of a channel", patch_floats(&d) / d.block);
         return false;
@@ -227,10 +246,10 @@ static bool accept(const tern__lower *l, const tern__node *n, bool backward, ter
  * image is more than a core's own cache keeps beside the weights, from the cache behind it. Few blocks are over before what was asked for comes. */
 static bool comes_from_afar(const tern_device_info *info, const struct direct *d)
 {
-    const double image = (double)d->c * (double)(d->h * d->iw) * sizeof(float);
-    if (d->kh * d->kw != 1 || d->block != 16 || info->cache_bytes == 0)
+    const double image = (double)d->c * (double)(d->d * d->h * d->iw) * sizeof(float);
+    if (d->kd * d->kh * d->kw != 1 || d->block != 16 || info->cache_bytes == 0)
         return false;
-    return (double)d->n * image > (double)info->cache_bytes / 2 || (d->sw == 1 && d->c >= LONG_C && image > CORE_BYTES);
+    return (double)d->n * image > (double)info->cache_bytes / 2 || (d->point && d->c >= LONG_C && image > CORE_BYTES);
 }
 
 /* What the kernel's code depends on beyond the tile. */
@@ -241,7 +260,7 @@ static void define_shape(tern__kern *k, const tern_device_info *info, const stru
     tern__cpu_define(k, "REACHES_OUT", left || right);
     tern__cpu_define(k, "LIES_INSIDE", tiles > 2 || (tiles == 2 && !(left && right)) || !(left || right));
     const bool whole = d->o % d->store == 0 && (d->store == d->width || 2 * d->store == d->width);
-    tern__cpu_define(k, "DIRECT", whole && !d->pixels && !(d->plain && d->apart[1] > 1) && d->c * d->kh * d->kw <= MAX_DIRECT);
+    tern__cpu_define(k, "DIRECT", whole && !d->pixels && !(d->plain && d->apart[2] > 1) && d->c * d->kd * d->kh * d->kw <= MAX_DIRECT);
     tern__cpu_define(k, "MOVES", d->ow % d->tp != 0);
     tern__cpu_define(k, "SV", d->store);
     tern__cpu_define(k, "TAIL", d->o % d->store != 0);
@@ -249,15 +268,23 @@ static void define_shape(tern__kern *k, const tern_device_info *info, const stru
     tern__cpu_define(k, "INPUT_AHEAD", comes_from_afar(info, d) ? INPUT_AHEAD : 0);
 }
 
+/* Of a pixel, in the hooks. */
+static int coords(const struct direct *d)
+{
+    return d->point ? 1 : d->dims;
+}
+
 static void define_sizes(tern__kern *k, const tern_device_info *info, const struct direct *d)
 {
     const struct { const char *name; int64_t x; } all[] = {
-        {"W", d->width}, {"TP", d->tp}, {"NV", d->nv}, {"IB", d->block}, {"KH", d->kh}, {"KW", d->kw}, {"SH", d->sh}, {"SW", d->sw},
-        {"DH", d->dh}, {"DW", d->dw}, {"PT", d->pt}, {"PL", d->pl}, {"FLAT", d->flat}, {"APART_Y", d->apart[0]}, {"APART_X", d->apart[1]}};
+        {"W", d->width}, {"TP", d->tp}, {"NV", d->nv}, {"IB", d->block}, {"KD", d->kd}, {"KH", d->kh}, {"KW", d->kw}, {"SD", d->sd}, {"SH", d->sh},
+        {"SW", d->sw}, {"DD", d->dd}, {"DH", d->dh}, {"DW", d->dw}, {"PF", d->pf}, {"PT", d->pt}, {"PL", d->pl}, {"COORDS", coords(d)},
+        {"APART_Z", d->apart[0]}, {"APART_Y", d->apart[1]}, {"APART_X", d->apart[2]}};
     for (size_t i = 0; i < TERN_COUNT(all); i++)
         tern__cpu_define(k, all[i].name, all[i].x);
-    const struct { const char *name; int64_t x; } sizes[] = {{"C", d->c}, {"H", d->h}, {"IW", d->iw}, {"O", d->o}, {"OH", d->oh}, {"OW", d->ow},
-                                                             {"G", d->groups}, {"TO_Y", d->to[0]}, {"TO_X", d->to[1]}};
+    const struct { const char *name; int64_t x; } sizes[] = {{"C", d->c}, {"D", d->d}, {"H", d->h}, {"IW", d->iw}, {"O", d->o}, {"OH", d->oh}, {"OW", d->ow},
+                                                             {"G", d->groups}, {"TO_Z", d->to[0]},
+                                                             {"TO_Y", d->to[1]}, {"TO_X", d->to[2]}};
     for (size_t i = 0; i < TERN_COUNT(sizes); i++)
         tern__kern_size(k, sizes[i].name, sizes[i].x);
     define_shape(k, info, d);
@@ -274,7 +301,7 @@ static void define_sizes(tern__kern *k, const tern_device_info *info, const stru
 static tern_status lower_one(tern__lower *l, const struct direct *d, int n_launches)
 {
     int slot = -1;
-    const tern__conv_weights weights = {.w = d->w, .flip = d->flip, .groups = d->groups, .o = d->o, .c = d->c, .taps = d->kh * d->kw,
+    const tern__conv_weights weights = {.w = d->w, .flip = d->flip, .groups = d->groups, .o = d->o, .c = d->c, .taps = d->kd * d->kh * d->kw,
                                         .nr = (int64_t)d->nv * d->width, .block = d->block, .all_taps = d->all_taps, .some = d->some};
     TERN_TRY(tern__cpu_pack_conv(l, &weights, &slot));
     tern__kern *k = tern__lower_kernel(l, "conv_cpu.cl");
@@ -285,15 +312,17 @@ static tern_status lower_one(tern__lower *l, const struct direct *d, int n_launc
     tern__kern_slot(k, slot, false);
     /* Groups of channels begin where the ones before end. */
     const int step = d->groups > 1 && d->o % d->store != 0 ? 1 : d->store;
-    tern__hook_axis axes[5] = {{.dims = 1}, {.dims = 1, .multiple_of = step}, {.dims = d->flat ? d->dims : 1}, {.dims = d->flat ? 0 : 1}, {0}};
+    tern__hook_axis axes[6] = {{.dims = 1}, {.dims = 1, .multiple_of = step}};
+    for (int i = 0; i < coords(d); i++)
+        axes[2 + i].dims = d->point ? d->dims : 1;
     if (d->pixels)
-        tern__kern_store(k, "STORE", d->y, axes, d->flat ? 2 : 3, 1u | (unsigned)d->pixels);
+        tern__kern_store(k, "STORE", d->y, axes, 1 + coords(d), 1u | (unsigned)d->pixels);
     else
         tern__kern_store(k, "STORE", d->y, axes, 1, 1u | (unsigned)d->width | (unsigned)d->store);
     const bool asks = !d->pixels && d->store == d->width && tern__kern_store_ahead(k, "STORE", d->y, axes, 1, d->width);
     tern__cpu_define(k, "ASKS", asks);
     tern__kern_part(k, n_launches);
-    tern__cpu_range(k, tern__div_up(d->ow, d->tp) * d->oh, d->groups * tern__div_up(d->o, (int64_t)d->nv * d->width), d->n);
+    tern__cpu_range(k, tern__div_up(d->ow, d->tp) * d->oh * d->od, d->groups * tern__div_up(d->o, (int64_t)d->nv * d->width), d->n);
     return TERN_OK;
 }
 

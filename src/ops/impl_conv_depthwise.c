@@ -60,6 +60,11 @@ static bool read_geometry(const tern__lower *l, const tern__node *n, tern__spati
     return tern__conv_geometry(n, (const tern__type[]){*tern__lower_type(l, n->in[0]), *tern__lower_type(l, n->in[1])}, s) == TERN_OK;
 }
 
+static int registers_of(const tern_device_info *info)
+{
+    return tern__cpu_accumulators(tern__cpu_width(info)) - 1;
+}
+
 static void read_node(const tern__lower *l, const tern__node *n, bool backward, const tern__spatial *s, struct depthwise *d)
 {
     const tern_device_info *info = tern__lower_device(l);
@@ -74,7 +79,7 @@ static void read_node(const tern__lower *l, const tern__node *n, bool backward, 
     const tern__layout *layout = &tern__lower_type(l, d->x)->layout;
     d->block = layout->kind == TERN__BLOCKED ? layout->block : 1;
     d->width = d->block > 1 ? d->block : tern__cpu_width(info);
-    d->registers = tern__cpu_accumulators(tern__cpu_width(info)) - 1;
+    d->registers = registers_of(info);
     d->cb = tern__div_up(d->c, d->width);
     int64_t most = 1;
     while (most < 14 && most + 1 + span(d, most + 1) <= d->registers)
@@ -218,11 +223,14 @@ static tern_status lower(tern__lower *l, const tern__node *n, bool backward)
     return TERN_OK;
 }
 
-/* Every channel is a group of its own: blocks may hold several. */
+/* Every channel is a group of its own: blocks may hold several. A row of taps that registers do not hold is left to vectors of pixels. */
 static unsigned blocked(const tern__layout_query *q, const tern__node *n)
 {
-    const bool x = tern__layout_block(q->device, tern__shape_of(q->graph, n->in[0])->dim[1]) > 0;
-    return x | (unsigned)x << n->n_in;
+    tern__spatial s;
+    const tern__type *x = &tern__value_at(q->graph, n->in[0])->type, *w = &tern__value_at(q->graph, n->in[1])->type;
+    const bool fits = tern__conv_geometry(n, (const tern__type[]){*x, *w}, &s) == TERN_OK && (s.kernel[2] - 1) * s.dilation[2] + 2 <= registers_of(q->device);
+    const bool pays = fits && tern__layout_block(q->device, x->shape.dim[1]) > 0;
+    return pays | (unsigned)pays << n->n_in;
 }
 
 static bool accept_forward(const tern__lower *l, const tern__node *n, tern__str *why)

@@ -109,7 +109,9 @@ void tern__cpu_define_taps(tern__kern *k, int64_t all_taps, const tern__taps *so
 {
     tern__kern_size(k, "ALL_TAPS", all_taps);
     tern__kern_size(k, "FIRST", some->first);
+    tern__kern_size(k, "PLANE", some->plane);
     tern__kern_size(k, "ROW", some->row);
+    tern__kern_size(k, "PLANE_STEP", some->plane_step);
     tern__kern_size(k, "ROW_STEP", some->row_step);
     tern__kern_size(k, "COL_STEP", some->col_step);
 }
@@ -120,8 +122,8 @@ tern_status tern__cpu_pack_conv(tern__lower *l, const tern__conv_weights *w, int
     const int64_t blocks = w->groups * tern__div_up(w->o, w->nr);
     snprintf(key, sizeof key, "conv %d %d", (int)w->nr, (int)w->block);
     if (w->flip)
-        snprintf(key + strlen(key), sizeof key - strlen(key), " %d taps from %d by %d %d", (int)w->taps, (int)w->some.first,
-                 (int)w->some.row_step, (int)w->some.col_step);
+        snprintf(key + strlen(key), sizeof key - strlen(key), " %d taps from %d by %d %d %d", (int)w->taps, (int)w->some.first,
+                 (int)w->some.plane_step, (int)w->some.row_step, (int)w->some.col_step);
     tern__kern *k = tern__lower_pack(l, w->w, key, tern__cpu_bytes(blocks, w->nr, w->c, w->taps), "pack_conv_weight.cl", slot);
     if (*slot < 0)
         return TERN_E_NOMEM;

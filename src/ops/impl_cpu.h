@@ -27,9 +27,10 @@ void tern__cpu_range(tern__kern *k, int64_t x, int64_t y, int64_t z);
 /* product of counts in floats, as bytes; SIZE_MAX where it does not fit (no buffer is that large: the allocation then fails in words) */
 size_t tern__cpu_bytes(int64_t a, int64_t b, int64_t c, int64_t d);
 
-/* Every col_step-th of a row's taps and every row-th of rows, backwards from the first. */
+/* Some of a convolution's taps, backwards from the first: so many to a plane and to a row of what is taken, and how far apart planes, rows and taps of a row
+ * are among all of them. */
 typedef struct tern__taps {
-    int64_t first, row, row_step, col_step;
+    int64_t first, plane, row, plane_step, row_step, col_step;
 } tern__taps;
 
 /* A convolution's weights, groups of [oc, ic, all taps] f32, or flipped for the gradient by its input, as kernels read them:
@@ -44,7 +45,7 @@ typedef struct tern__conv_weights {
 /* All of them, backwards. */
 static inline tern__taps tern__all_taps(int64_t taps)
 {
-    return (tern__taps){.first = taps - 1, .row = taps, .col_step = 1};
+    return (tern__taps){.first = taps - 1, .plane = taps, .row = taps, .col_step = 1};
 }
 void tern__cpu_define_taps(tern__kern *k, int64_t all_taps, const tern__taps *some);
 /* Sets *slot to where they are packed. */
