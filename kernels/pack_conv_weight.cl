@@ -62,7 +62,7 @@ __kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict 
     const uint c = (uint)get_global_id(1);
     __global float *d = wp + (((size_t)get_global_id(0) * (C / IB) + c / IB) * TAPS * IB + c % IB) * NR;
     const uint blocks = ((uint)O + NR - 1) / NR, ob = (uint)get_global_id(0) % blocks;
-    w += (uint)get_global_id(0) / blocks * ((size_t)O * C * ALL_TAPS);
+    const size_t group = (uint)get_global_id(0) / blocks * ((size_t)O * C * ALL_TAPS);
     const uint channels = min((uint)NR, (uint)O - ob * NR);
     for (uint t = 0; t < TAPS; t++) {
         uint j = 0;
@@ -70,9 +70,9 @@ __kernel void KERNEL(const __global SRC_T *restrict w, __global float *restrict 
         for (; j + 4 <= channels; j += 4)
 #pragma unroll
             for (uint i = j; i < j + 4; i++)
-                d[i] = LOAD(AT(ob * NR + i, c, t), w);
+                d[i] = LOAD(group + AT(ob * NR + i, c, t), w);
         for (; j < channels; j++)
-            d[j] = LOAD(AT(ob * NR + j, c, t), w);
+            d[j] = LOAD(group + AT(ob * NR + j, c, t), w);
         for (; j < NR; j++)
             d[j] = 0.0f;
         d += IB * NR;

@@ -1,9 +1,8 @@
 /* Pooling over windows in up to three spatial dimensions; missing ones come first and have extent 1.
  *     y[n, c, o] = largest x, or sum of x / divisor, over the taps k with i = o * STRIDE - PAD + k * DILATION inside x
  *     at[n, c, o] = the tap of the largest, row-major, the first of equal ones (INDEXED)
- * ROWS n (CPU): one item computes n rows of y for W neighbouring channels, or, with PIXELS, W neighbours of a row at a time for one channel, those whose windows
- * reach outside one by one. Range
- * (OUT_0 * OUT_1 / ROWS rounded up, CHANNELS / W or CHANNELS, BATCH), groups of one item.
+ * ROWS n (CPU): one item computes n rows of y for W neighbouring channels, or, with PIXELS, for one channel W neighbours of a row at a time, and those whose
+ * windows reach outside one by one. Range (OUT_0 * OUT_1 / ROWS rounded up, CHANNELS / W or CHANNELS, BATCH), groups of one item.
  * ROWS 0 (else): one item an element of y (W = 1). Range: BATCH * CHANNELS * OUT_0 * OUT_1 * OUT_2, 64 items a group. */
 #ifndef KERNEL /* Defaults, so that this file parses on its own. */
 #define KERNEL pool

@@ -204,11 +204,18 @@ static void convolution_in_groups(const struct window *v, int64_t groups)
     tern_value w = tern_graph_input(g, "w", TERN_F32, SHAPE(v->o, v->c / groups, v->k, v->k), 0);
     tern_value dy = tern_graph_op1(g, "neg", tern_graph_input(g, "dy", TERN_F32, SHAPE(3, v->o, oh, ow), 0), NULL);
     tern_value bias = tern_graph_input(g, "bias", TERN_F32, SHAPE(v->o), 0);
-    if (groups == 1 || groups != v->c || groups != v->o) /* other kernels' */
+    /* Weights that are there when the session is made are packed from where they lie, those of a run from a buffer. */
+    const tern_value there = random_constant(g, TERN_F32, SHAPE(v->o, v->c / groups, v->k, v->k), 5);
+    if (groups == 1 || groups != v->c || groups != v->o) { /* other kernels' */
         tern_graph_output(g, "y", tern_graph_op1(g, "relu", tern_graph_add(g, "conv", (const tern_value[]){x, w, bias}, 3, attrs), NULL));
+        if (groups > 1)
+            tern_graph_output(g, "there", tern_graph_op2(g, "conv", x, there, attrs));
+    }
     if (v->stride == 1 || (v->dilation == 1 && v->k >= v->stride)) {
         attrs[4] = (tern_attr)TERN_INTS("input_shape", in, 2);
         tern_graph_output(g, "dx", tern_graph_op1(g, "relu", tern_graph_op2(g, "conv_grad_input", dy, w, attrs), NULL));
+        if (groups > 1 || v->stride > 1)
+            tern_graph_output(g, "back", tern_graph_op2(g, "conv_grad_input", dy, there, attrs));
     }
     attrs[4] = (tern_attr)TERN_INTS("kernel", kernel, 2);
     if (groups == 1)
