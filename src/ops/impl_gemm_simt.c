@@ -40,11 +40,6 @@ struct tiling {
 
 enum { ITEMS_M, ITEMS_N, PER_M, PER_N, TILE_K, SPLITS, STAGES };
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static int64_t volume(const int64_t e[3])
 {
     return e[0] * e[1] * e[2];
@@ -64,7 +59,7 @@ static size_t local_bytes(const struct tiling *t, size_t elem)
 
 static void count_tiles(const struct product *p, struct tiling *t)
 {
-    t->tiles = p->batch * ceil_div(p->m, t->items_m * t->per_m) * ceil_div(p->n, t->items_n * t->per_n);
+    t->tiles = p->batch * tern__div_up(p->m, t->items_m * t->per_m) * tern__div_up(p->n, t->items_n * t->per_n);
 }
 
 /* A square of items, as large as a group may be but no more than 16 a side; long where the result is narrow. */
@@ -128,8 +123,8 @@ static void choose_tiling(const tern__lower *l, const struct product *p, size_t 
     count_tiles(p, t);
     t->splits = (int)TERN_MAX(TERN_MIN(wanted / t->tiles, p->k / MIN_SPLIT_K), 1);
     t->splits = (int)tern__lower_param(l, SPLITS, t->splits, 1, TERN_MAX(p->k / t->tile_k, 1));
-    t->split_k = TERN_MAX(ceil_div(ceil_div(p->k, t->splits), t->tile_k) * t->tile_k, t->tile_k);
-    t->splits = (int)TERN_MAX(ceil_div(p->k, t->split_k), 1);
+    t->split_k = TERN_MAX(tern__div_up(tern__div_up(p->k, t->splits), t->tile_k) * t->tile_k, t->tile_k);
+    t->splits = (int)TERN_MAX(tern__div_up(p->k, t->split_k), 1);
 }
 
 /* --- Kernels --- */
@@ -306,7 +301,7 @@ tern_status tern__simt_multiply(tern__lower *l, int64_t batch, int64_t m, int64_
     struct tiling t;
     choose_tiling(l, &p, sizeof(float), &t);
     t.splits = 1;
-    t.split_k = ceil_div(k, t.tile_k) * t.tile_k;
+    t.split_k = tern__div_up(k, t.tile_k) * t.tile_k;
     tern__kern *kern = tern__lower_kernel(l, "gemm_simt.cl");
     if (!kern)
         return TERN_E_NOMEM;
