@@ -469,17 +469,11 @@ static enum lock_answer try_lock(const char *path, int *fd)
 bool tern__file_lock_take(tern__file_lock *l, const char *path, double wait_s)
 {
     static const struct timespec pause = { .tv_nsec = 2000000 };
-    struct timespec start, now;
-    clock_gettime(CLOCK_MONOTONIC, &start);
     *l = (tern__file_lock){ .fd = -1, .path = tern__strdup(path) };
-    enum lock_answer answer = l->path ? LOCK_ANOTHERS : LOCK_NONE;
-    while (answer == LOCK_ANOTHERS) {
+    enum lock_answer answer = l->path ? try_lock(path, &l->fd) : LOCK_NONE;
+    for (double waited = 0; answer == LOCK_ANOTHERS && waited < wait_s; waited += (double)pause.tv_nsec * 1e-9) {
+        nanosleep(&pause, NULL);
         answer = try_lock(path, &l->fd);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (answer == LOCK_ANOTHERS && (double)(now.tv_sec - start.tv_sec) + (double)(now.tv_nsec - start.tv_nsec) * 1e-9 >= wait_s)
-            answer = LOCK_NONE;
-        if (answer == LOCK_ANOTHERS)
-            nanosleep(&pause, NULL);
     }
     if (answer != LOCK_MINE) {
         tern__free(l->path);

@@ -46,7 +46,7 @@ typedef struct tern__file_lock {
     int fd;
     char *path;
 } tern__file_lock;
-/* Waits up to wait_s seconds. False, with nothing to drop: others held it all that time, or the file system has no locks. */
+/* Waits about wait_s seconds at most. False, with nothing to drop: others held it all that time, or the file system has no locks. */
 bool tern__file_lock_take(tern__file_lock *l, const char *path, double wait_s);
 void tern__file_lock_drop(tern__file_lock *l);
 
