@@ -1,13 +1,10 @@
 /* Tests of differentiation: every op's gradient against finite differences in f64, sums over shared values, refusals, and training steps. */
 #include "graph_help.h"
 
+#include "attr_help.h"
 #include "passes/pass.h"
 
 /* --- Every op --- */
-
-#define INTS(...) ((const int64_t[]){__VA_ARGS__})
-#define LIST(nm, ...) {.name = (nm), .type = TERN_ATTR_INTS, .ints = INTS(__VA_ARGS__), .n_ints = (int)(sizeof INTS(__VA_ARGS__) / sizeof(int64_t))}
-#define WITH(...) (const tern_attr[]){__VA_ARGS__, {0}}
 
 /* One call of an op: its inputs' shapes (rank -1 ends the list), the range of their numbers, and which are whole numbers instead. */
 typedef struct example {

@@ -4,11 +4,9 @@
 
 #include <stdio.h>
 
+#include "attr_help.h"
 #include "passes/pass.h"
 
-#define INTS(...) ((const int64_t[]){__VA_ARGS__})
-#define LIST(nm, ...) {.name = (nm), .type = TERN_ATTR_INTS, .ints = INTS(__VA_ARGS__), .n_ints = (int)(sizeof INTS(__VA_ARGS__) / sizeof(int64_t))}
-#define WITH(...) (const tern_attr[]){__VA_ARGS__, {0}}
 #define S(...) {.rank = (int)(sizeof INTS(__VA_ARGS__) / sizeof(int64_t)), .dim = {__VA_ARGS__}}
 #define SCALAR {.rank = 0}
 

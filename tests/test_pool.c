@@ -5,11 +5,8 @@
 
 #include "session_check.h"
 
+#include "attr_help.h"
 #include "device/device.h"
-
-#define INTS(...) ((const int64_t[]){__VA_ARGS__})
-#define LIST(nm, ...) {.name = (nm), .type = TERN_ATTR_INTS, .ints = INTS(__VA_ARGS__), .n_ints = (int)(sizeof INTS(__VA_ARGS__) / sizeof(int64_t))}
-#define WITH(...) (const tern_attr[]){__VA_ARGS__, {0}}
 
 typedef struct pooling {
     const char *op;
